@@ -1,0 +1,5 @@
+"""Run plateloop as ``python -m plateloop``."""
+
+from plateloop.cli.main import main
+
+main()

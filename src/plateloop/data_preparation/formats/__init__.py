@@ -1,0 +1,1 @@
+"""Annotation formats: one file each, to and from the manifest."""

@@ -1,0 +1,99 @@
+"""The manifest: a dataset is a folder with a ``manifest.jsonl``, one record an image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from plateloop.errors import UserError
+from plateloop.types import Box, Corners
+
+NAME = "manifest.jsonl"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Vehicle(_Strict):
+    """A vehicle: box in pixels, class, colour; ``annotation`` says who made the label ("annotated" by people,
+    "auto" by a network), ``score`` how sure a network was."""
+
+    box: Box
+    label: str
+    color: str | None = None
+    annotation: str | None = None
+    score: float | None = None
+
+
+class Plate(_Strict):
+    """A plate: box in pixels, corners clockwise from its own top left, text A-Z 0-9 without separators,
+    ``annotation`` says who read it, ``vehicle`` is an index into the record's vehicles."""
+
+    box: Box
+    corners: Corners | None = None
+    text: str | None = None
+    region: str | None = None
+    vehicle: int | None = None
+    annotation: str | None = None
+
+
+class Record(_Strict):
+    """One image and all that is known about it. ``file`` is relative to the manifest's folder.
+
+    Where ``vehicles_annotated`` (or ``plates_annotated``) is false, the image says nothing about what it does
+    not list; what lies in an ``ignore`` list counts neither as object nor as background. A picture that is
+    wholly one plate or one vehicle (a crop) carries it as a box over the whole picture.
+    """
+
+    file: str
+    width: int
+    height: int
+    source: str = ""
+    license: str = ""
+    region: str | None = None
+    split: Literal["train", "val", "test"] | None = None
+    vehicles: tuple[Vehicle, ...] = ()
+    plates: tuple[Plate, ...] = ()
+    ignore_vehicles: tuple[Box, ...] = ()
+    ignore_plates: tuple[Box, ...] = ()
+    vehicles_annotated: bool = True
+    plates_annotated: bool = True
+    sequence: str | None = None
+
+
+def read_manifest(folder: Path) -> Iterator[Record]:
+    """The records of ``folder``'s manifest, one at a time.
+
+    Raises UserError where there is no manifest, or a line that is no record (with its number).
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise UserError(f"{folder}: no {NAME} there; make one with `plateloop data convert`")
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield Record.model_validate_json(line)
+                except ValidationError as error:
+                    fault = error.errors()[0]
+                    place = ".".join(str(part) for part in fault["loc"])
+                    raise UserError(f"{path}:{number}: {place}: {fault['msg']}") from None
+
+
+def write_manifest(folder: Path, records: Iterable[Record]) -> int:
+    """Write ``records`` as ``folder``'s manifest, whole or not at all; returns how many there were."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{NAME}.partial"
+    count = 0
+    with partial.open("w", encoding="utf-8") as out:
+        for record in records:
+            data = record.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+            out.write(json.dumps(data, ensure_ascii=False) + "\n")
+            count += 1
+    partial.replace(folder / NAME)
+    return count

@@ -1,0 +1,1 @@
+"""Synthetic plates: rendered, degraded, pasted, with the place of every character."""

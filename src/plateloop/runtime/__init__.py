@@ -1,0 +1,1 @@
+"""From pixels to readings through ONNX Runtime; no torch."""

@@ -1,0 +1,112 @@
+"""The model card: what a network is, and all that is needed to run it. It lies beside the ONNX as YAML."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plateloop.errors import UserError
+
+Task = Literal["tcnet", "lpdnet", "lprnet", "colornet"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Input(_Strict):
+    """How pixels enter the network: ``scale * (x - mean)``, x in 0..255."""
+
+    width: int = Field(description="width of the network's input, pixels")
+    height: int = Field(description="height of the network's input, pixels")
+    color_order: Literal["RGB", "BGR"] = Field("RGB", description="order of the three channels")
+    mean: tuple[float, float, float] = Field((0, 0, 0), description="subtracted per channel, 0..255")
+    scale: float = Field(1 / 255, description="one factor for all channels, applied after the mean")
+    resize: Literal["letterbox", "stretch"] = Field(
+        description="letterbox: keep the aspect, pad black at right and bottom; stretch: fill the input"
+    )
+    margin: float = Field(
+        0.0, description="share of the box's (or plate's) own size added on each side of a crop"
+    )
+
+
+class Training(_Strict):
+    """Where the weights come from."""
+
+    sources: dict[str, str] = Field(description="name of each data source → its licence as stated there")
+    samples: int = Field(description="distinct training pictures (synthetic ones not counted)")
+    recipe: dict[str, Any] = Field(description="the training configuration, whole")
+    started_from: str | None = Field(None, description="sha256 of the ONNX that training started from")
+    seed: int
+    date: str = Field(description="ISO date on which training ended")
+    hardware: str
+    minutes: float = Field(description="wall-clock minutes on that hardware")
+
+
+class Card(_Strict):
+    """A network's model card, which is also the runtime's configuration of it."""
+
+    task: Task
+    description: str
+    onnx: str = Field(description="file name of the ONNX beside the card")
+    sha256: str = Field(description="of that file, lower-case hex")
+    input: Input
+    outputs: tuple[str, ...] = Field(description="names of the graph's outputs, in order")
+    labels: tuple[str, ...] = Field((), description="tcnet, lpdnet, colornet: class names in output order")
+    alphabet: str = Field("", description="lprnet: characters in output order, after the CTC blank")
+    regions: tuple[str, ...] = Field((), description="lprnet: regions in output order")
+    score_threshold: float = Field(0.3, description="detections or readings below it are dropped")
+    nms_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.6, description="IoU above which the lower-scored of two boxes is dropped"
+    )
+    temperature: float = Field(1.0, description="divides the logits, fitted on val: calibrates confidences")
+    gflops: float = Field(description="cost of one input; one multiply-add is 2 FLOPs")
+    parameters: int
+    training: Training
+    metrics: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="set name (such as 'test/hermes_TW') → metric → value"
+    )
+    limits: str = Field("", description="what the network cannot do, seen on its errors")
+
+
+def load_card(path: Path) -> Card:
+    """Read and check the card at ``path``.
+
+    Raises UserError where the file is missing or does not describe a network.
+    """
+    try:
+        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such model card") from None
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()
+        raise UserError(f"{path}: not a valid model card: {' '.join(s.strip() for s in first[:3])}") from None
+
+
+def save_card(card: Card, path: Path) -> None:
+    """Write ``card`` to ``path`` as YAML, keys in the class's order."""
+    data = card.model_dump(mode="json")
+    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8")
+
+
+def package_card(task: Task) -> Path:
+    """The path of the card of the network that ships with plateloop."""
+    return Path(str(files("plateloop.weights"))) / f"{task}.yaml"
+
+
+def onnx_path(card_path: Path, card: Card) -> Path:
+    """The ONNX beside the card, checked against its sha256.
+
+    Raises UserError where it is missing or is not the file that the card describes.
+    """
+    path = card_path.parent / card.onnx
+    if not path.is_file():
+        raise UserError(f"{path}: missing, though {card_path.name} names it; reinstall or export it again")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card.sha256:
+        raise UserError(f"{path}: not the file that {card_path.name} describes (sha256 differs)")
+    return path

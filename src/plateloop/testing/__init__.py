@@ -1,0 +1,1 @@
+"""Module 4: tests of a deployment in production terms."""

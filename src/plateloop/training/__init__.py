@@ -1,0 +1,1 @@
+"""Module 2: training, evaluation and export of the networks."""

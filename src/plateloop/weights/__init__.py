@@ -1,0 +1,1 @@
+"""The trained networks as ONNX, each beside its model card."""
