@@ -1,7 +1,7 @@
 """Boxes, corners and the maps between pictures: pure functions over NumPy arrays.
 
-Boxes are (..., 4) as ``x1, y1, x2, y2``; points are (..., 2) as ``x, y``; both in pixels, continuous (the pixel
-in the top left corner covers 0 to 1).
+Boxes are (..., 4) as ``x1, y1, x2, y2``; points are (..., 2) as ``x, y``; both in pixels, continuous (the
+pixel in the top left corner covers 0 to 1).
 """
 
 from __future__ import annotations
@@ -39,22 +39,23 @@ class Letterbox:
 
     @property
     def _factors(self) -> FloatArray:
-        # Rounding the scaled size to whole pixels makes the two axes differ by a hair: map with the true ones.
+        # Rounding the scaled size to whole pixels makes the two axes differ by a hair: map with the true.
         width, height = self.size
         return np.array([width / self.source[0], height / self.source[1]], np.float32)
 
     def to_canvas(self, points: FloatArray) -> FloatArray:
         """Map points (..., 2) or boxes (..., 4) from the source picture to the canvas."""
-        return points * np.tile(self._factors, points.shape[-1] // 2)
+        return np.asarray(points * np.tile(self._factors, points.shape[-1] // 2), np.float32)
 
     def to_source(self, points: FloatArray) -> FloatArray:
         """Map points (..., 2) or boxes (..., 4) from the canvas to the source picture (not clipped)."""
-        return points / np.tile(self._factors, points.shape[-1] // 2)
+        return np.asarray(points / np.tile(self._factors, points.shape[-1] // 2), np.float32)
 
 
 def area(boxes: FloatArray) -> FloatArray:
     """Area of boxes (..., 4); degenerate boxes have none."""
-    return np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)
+    size = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    return np.asarray(size[..., 0] * size[..., 1], np.float32)
 
 
 def intersection(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -62,7 +63,7 @@ def intersection(a: FloatArray, b: FloatArray) -> FloatArray:
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     size = np.maximum(high - low, 0)
-    return size[..., 0] * size[..., 1]
+    return np.asarray(size[..., 0] * size[..., 1], np.float32)
 
 
 def iou(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -75,8 +75,9 @@ class Reading:
     """What lprnet read on one plate.
 
     ``text`` is A-Z and 0-9 without separators, empty when nothing was seen; ``confidence`` is the calibrated
-    probability that the whole text is right; ``char_confidences`` has one value a character; ``distributions``
-    (len(text), alphabet) holds each character's probability over the card's alphabet, for fusion.
+    probability that the whole text is right; ``char_confidences`` has one value a character;
+    ``distributions`` (len(text), alphabet) holds each character's probability over the card's alphabet, for
+    fusion.
     """
 
     text: str
@@ -96,8 +97,11 @@ class Color:
 
 @dataclass(frozen=True, slots=True)
 class Plates:
-    """The plates of one picture: ``detections`` with corners, the index of each plate's vehicle (-1: none), and
-    its reading (None where lprnet was not asked)."""
+    """The plates of one picture.
+
+    ``detections`` has corners, ``vehicle`` (N,) the index of each plate's vehicle (-1: none), ``readings``
+    one item a plate, None where lprnet was not asked.
+    """
 
     detections: Detections
     vehicle: IntArray
