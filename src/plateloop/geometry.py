@@ -70,14 +70,14 @@ def iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of boxes ``a`` (N, 4) and ``b`` (M, 4): (N, M) in [0, 1]."""
     common = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0), np.float32)
 
 
 def coverage(inner: FloatArray, outer: FloatArray) -> FloatArray:
     """Share of each box ``inner`` (N, 4) that lies within each of ``outer`` (M, 4): (N, M) in [0, 1]."""
     size = area(inner)[:, None]
     common = intersection(inner, outer)
-    return np.divide(common, size, out=np.zeros_like(common), where=size > 0)
+    return np.asarray(np.divide(common, size, out=np.zeros_like(common), where=size > 0), np.float32)
 
 
 def nms(boxes: FloatArray, scores: FloatArray, labels: IntArray | None, threshold: float) -> IntArray:

@@ -47,7 +47,8 @@ class Record(_Strict):
 
     Where ``vehicles_annotated`` (or ``plates_annotated``) is false, the image says nothing about what it does
     not list; what lies in an ``ignore`` list counts neither as object nor as background. A picture that is
-    wholly one plate or one vehicle (a crop) carries it as a box over the whole picture.
+    wholly one plate or one vehicle (a crop) carries it as a box over the whole picture. ``texts`` are plate
+    texts that appear somewhere in the picture, their places unknown. ``sequence`` groups pictures of one object.
     """
 
     file: str
@@ -63,6 +64,7 @@ class Record(_Strict):
     ignore_plates: tuple[Box, ...] = ()
     vehicles_annotated: bool = True
     plates_annotated: bool = True
+    texts: tuple[str, ...] = ()
     sequence: str | None = None
 
 

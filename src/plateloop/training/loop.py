@@ -98,8 +98,8 @@ def fit(
 ) -> nn.Module:
     """Train ``model`` and return its averaged (EMA) twin, in evaluation mode.
 
-    ``batches`` yields what ``loss`` takes beside the model, on ``device`` already; ``loss`` returns named terms,
-    whose sum is minimised (names that start with "_" are only recorded). ``out`` gets ``curve.csv``,
+    ``batches`` yields what ``loss`` takes beside the model, on ``device`` already; ``loss`` returns named
+    terms, whose sum is minimised (names that start with "_" are only recorded). ``out`` gets ``curve.csv``,
     ``last.pt`` (resumed from when it exists) and ``evaluations.jsonl``.
 
     Raises FloatingPointError as soon as a recorded loss is not finite.

@@ -1,0 +1,26 @@
+"""The ``plateloop`` command: gathers the commands of the four modules and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from plateloop.errors import UserError
+
+app = typer.Typer(
+    name="plateloop",
+    help="Automatic licence plate recognition: data, training, streams, testing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Run the command line: exit 0 when all was done, 2 when the user must change something, 1 on failure."""
+    try:
+        app()
+    except UserError as error:
+        print(f"plateloop: {error}", file=sys.stderr)
+        sys.exit(2)
