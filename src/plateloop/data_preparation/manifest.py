@@ -48,7 +48,8 @@ class Record(_Strict):
     Where ``vehicles_annotated`` (or ``plates_annotated``) is false, the image says nothing about what it does
     not list; what lies in an ``ignore`` list counts neither as object nor as background. A picture that is
     wholly one plate or one vehicle (a crop) carries it as a box over the whole picture. ``texts`` are plate
-    texts that appear somewhere in the picture, their places unknown. ``sequence`` groups pictures of one object.
+    texts that appear somewhere in the picture, their places unknown. ``sequence`` groups pictures of one
+    object or video, ``tags`` are free words (such as "night").
     """
 
     file: str
@@ -66,6 +67,7 @@ class Record(_Strict):
     plates_annotated: bool = True
     texts: tuple[str, ...] = ()
     sequence: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 def read_manifest(folder: Path) -> Iterator[Record]:

@@ -45,7 +45,7 @@ def _frame(row: dict[str, Any]) -> Record:
         vehicles_annotated=row["vehicles_annotated"],
         plates_annotated=row["plates_annotated"],
         # The shard tells street views (3) from portraits of vehicles (0-2), which are judged apart.
-        sequence=f"shard-{row['shard']}",
+        tags=(f"shard-{row['shard']}",),
     )
 
 
@@ -65,7 +65,7 @@ def _crop(row: dict[str, Any]) -> Record:
         split=row["split"],
         plates=(plate,),
         vehicles_annotated=False,
-        sequence=row.get("sequence"),
+        sequence=f"{row['source']}-{row['sequence']}" if "sequence" in row else None,
     )
 
 
