@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from plateloop.cli import data
 from plateloop.errors import UserError
 
 app = typer.Typer(
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(data.app)
 
 
 def main() -> None:
