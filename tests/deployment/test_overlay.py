@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from plateloop.deployment.overlay import Mark, draw
+
+QUAD = np.array([[40, 60], [90, 62], [90, 78], [40, 76]], np.float32)
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    return np.any(before != after, axis=-1)
+
+
+def test_a_mark_leaves_ink_where_it_belongs() -> None:
+    picture = np.full((200, 300, 3), 90, np.uint8)
+    after = draw(picture.copy(), [Mark(1, (20, 30, 140, 150), QUAD, "car #1", "AB12CD", 0.95)])
+    ink = changed(picture, after)
+    assert ink[150, 30:130].all(), "the box's lower edge"
+    assert ink[59:79, 39:92].any(), "the plate's outline"
+    assert not ink[:, 200:].any() and not ink[170:].any(), "nothing far away"
+
+
+@pytest.mark.parametrize(
+    "box", [(-50.0, -40.0, 900.0, 700.0), (290.0, 190.0, 310.0, 220.0), (5.0, 5.0, 5.0, 5.0)]
+)
+@pytest.mark.parametrize("size", [(1, 1), (8, 300), (200, 300)])
+def test_marks_outside_the_picture_or_in_tiny_ones_do_no_harm(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> None:
+    picture = np.zeros((*size, 3), np.uint8)
+    out = draw(picture, [Mark(9, box, QUAD + 1000, "white truck #123456", "WWWWWWWWWW", 0.4, QUAD)])
+    assert out is picture
+
+
+def test_nothing_to_draw_changes_nothing() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
+    assert np.array_equal(draw(picture.copy(), []), picture)
