@@ -1,0 +1,283 @@
+"""Frame: a decoded picture that gives what a network needs. Nothing else converts pixels.
+
+The picture stays in its decoder's own layout, and only what is asked for is converted: planes are cut and
+resized first, each by itself, and the small result then turned into RGB. OpenCV does the work outside of
+Python's lock, so that threads run side by side.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from plateloop.errors import UserError
+from plateloop.geometry import Letterbox, corners_to_boxes
+from plateloop.types import FloatArray, Image, IntArray
+
+Matrix = Literal["bt601", "bt709"]
+Resize = Literal["letterbox", "stretch"]
+
+MAX_PIXELS = 200_000_000
+"""Larger pictures are refused: decoding one takes 3 bytes a pixel, twice that while it is turned upright."""
+
+_SUPERSAMPLING = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A picture of ``width`` × ``height`` pixels; made by `from_rgb`, `from_planes` or `read_image`.
+
+    ``planes`` is one RGB array (H, W, 3), or Y (H, W) with U and V (H/2, W/2), or with interleaved UV
+    (H/2, W/2, 2); all uint8. ``to_rgb`` (3, 4) turns (Y, U, V, 1) into RGB; None for RGB planes. All that it
+    gives is RGB uint8.
+    """
+
+    width: int
+    height: int
+    planes: tuple[Image, ...]
+    to_rgb: FloatArray | None = None
+
+    @classmethod
+    def from_rgb(cls, picture: Image) -> Frame:
+        """A frame over the RGB picture (H, W, 3) uint8, which is kept, not copied."""
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+            raise ValueError(f"an RGB picture is (H, W, 3) uint8, not {picture.shape} {picture.dtype}")
+        return cls(picture.shape[1], picture.shape[0], (picture,))
+
+    @classmethod
+    def from_planes(
+        cls, y: Image, *chroma: Image, matrix: Matrix = "bt709", full_range: bool = False
+    ) -> Frame:
+        """A frame over 4:2:0 planes, which are kept, not copied: ``y, u, v`` (yuv420p) or ``y, uv`` (nv12).
+
+        Y is (H, W), U and V ((H+1)//2, (W+1)//2), UV the same with 2 channels. ``matrix`` and ``full_range``
+        are the stream's colour matrix and range.
+        """
+        height, width = y.shape
+        half = ((height + 1) // 2, (width + 1) // 2)
+        wanted = {1: [(*half, 2)], 2: [half, half]}.get(len(chroma))
+        if [plane.shape for plane in chroma] != wanted:
+            raise ValueError(f"Y {y.shape} takes U and V {half}, or UV {(*half, 2)}")
+        return cls(width, height, (y, *chroma), _yuv_to_rgb(matrix, full_range))
+
+    def rgb(self) -> Image:
+        """The whole picture (H, W, 3). Of an RGB frame its own array: do not write to it."""
+        return self._cut(0, 0, self.width, self.height, self.width, self.height)
+
+    def letterboxed(self, size: tuple[int, int]) -> Image:
+        """The whole picture in a canvas of ``size`` (w, h), as `Letterbox` lays it: (h, w, 3)."""
+        whole = np.array([[0, 0, self.width, self.height]], np.float32)
+        return np.asarray(self.crops(whole, size)[0])
+
+    def aligned(self, boxes: FloatArray) -> IntArray:
+        """The boxes (N, 4) that `crops` really cuts for ``boxes``: grown to whole pixels, at least one.
+
+        Even pixels where the chroma planes have half the resolution. Cut off one picture's size outside.
+        """
+        size = np.array([self.width, self.height] * 2)
+        step = 1 if self.to_rgb is None else 2
+        limited = np.clip(boxes, -size, 2 * size)
+        low = np.floor(limited[:, :2] / step).astype(np.int64)
+        high = np.maximum(np.ceil(limited[:, 2:] / step).astype(np.int64), low + 1)
+        grown = np.concatenate([low, high], 1) * step
+        # The last column and row of an odd picture have chroma of their own: no need to grow beyond them.
+        edge = (grown == size + 1) & (limited <= size)
+        edge[:, :2] = False
+        return np.where(edge, size, grown)
+
+    def crops(self, boxes: FloatArray, size: tuple[int, int], resize: Resize = "letterbox") -> Image:
+        """What lies in ``boxes`` (N, 4), made to fit ``size`` (w, h): (N, h, w, 3).
+
+        The boxes cut are `aligned`; outside of the picture is black. ``letterbox`` keeps the aspect and pads
+        black at right and bottom (map back with `Letterbox` of the aligned box), ``stretch`` fills.
+        """
+        width, height = size
+        canvas = np.zeros((len(boxes), height, width, 3), np.uint8)
+        for target, (x1, y1, x2, y2) in zip(canvas, self.aligned(boxes).tolist(), strict=True):
+            w, h = Letterbox((x2 - x1, y2 - y1), size).size if resize == "letterbox" else size
+            target[:h, :w] = self._cut(x1, y1, x2, y2, w, h)
+        return canvas
+
+    def rectified(self, corners: FloatArray, size: tuple[int, int]) -> Image:
+        """Quadrilaterals ``corners`` (N, 4, 2) seen from straight ahead, in ``size`` (w, h): (N, h, w, 3).
+
+        Corners go clockwise from the one that becomes the top left; outside of the picture is black. Plates
+        larger than ``size`` are averaged down, not skipped through.
+        """
+        width, height = size
+        canvas = np.zeros((len(corners), height, width, 3), np.uint8)
+        regions = self.aligned(corners_to_boxes(corners) + np.array([-2, -2, 2, 2], np.float32))
+        regions = np.clip(regions, 0, [self.width, self.height] * 2)
+        sides = np.linalg.norm(corners - np.roll(corners, -1, 1), axis=-1)
+        ratios = sides.reshape(-1, 2, 2).max(1) / [width, height]
+        for target, quad, ratio, (x1, y1, x2, y2) in zip(
+            canvas, corners, ratios.max(1, initial=0), regions.tolist(), strict=True
+        ):
+            if x1 >= x2 or y1 >= y2:
+                continue
+            region = self._cut(x1, y1, x2, y2, x2 - x1, y2 - y1)
+            factor = min(_SUPERSAMPLING, max(1, ceil(ratio)))
+            w, h = width * factor, height * factor
+            # OpenCV counts from pixel centres, we count from pixel edges: half a pixel between.
+            square = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32) - 0.5
+            matrix = cv2.getPerspectiveTransform(square, (quad - (x1 + 0.5, y1 + 0.5)).astype(np.float32))
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            plate = np.asarray(cv2.warpPerspective(region, matrix, (w, h), flags=flags), np.uint8)
+            target[:] = _resized(plate, width, height)
+        return canvas
+
+    def _cut(self, x1: int, y1: int, x2: int, y2: int, width: int, height: int) -> Image:
+        """The aligned box as RGB, resized to ``width`` × ``height``; black outside of the picture."""
+        parts = []
+        for index, plane in enumerate(self.planes):
+            step = 1 if index == 0 else 2
+            box = (x1 // step, y1 // step, (x2 + step - 1) // step, (y2 + step - 1) // step)
+            parts.append(_resized(_padded(plane, box, self._black(index)), width, height))
+        if self.to_rgb is None:
+            return parts[0]
+        return np.asarray(cv2.transform(cv2.merge(parts), self.to_rgb), np.uint8)
+
+    def _black(self, plane: int) -> int:
+        if self.to_rgb is None:
+            return 0
+        # The luma of black is 16 in limited range: where the first row of the matrix gives zero.
+        return (
+            128 if plane else round(float(-(self.to_rgb[0, 3] + 128 * self.to_rgb[0, 2]) / self.to_rgb[0, 0]))
+        )
+
+
+def _yuv_to_rgb(matrix: Matrix, full_range: bool) -> FloatArray:
+    """The (3, 4) map from (Y, U, V, 1), 0..255, to RGB. ITU-R BT.601-7 and BT.709-6, section 3."""
+    red, blue = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[matrix]
+    green = 1 - red - blue
+    to_rgb = np.array(
+        [
+            [1, 0, 2 * (1 - red)],
+            [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green],
+            [1, 2 * (1 - blue), 0],
+        ]
+    )
+    if not full_range:
+        to_rgb *= [255 / 219, 255 / 224, 255 / 224]
+    offset = to_rgb @ [0 if full_range else 16, 128, 128]
+    return np.concatenate([to_rgb, -offset[:, None]], 1).astype(np.float32)
+
+
+def _resized(plane: Image, width: int, height: int) -> Image:
+    """Axes that shrink are averaged, axes that grow interpolated."""
+    small = (min(width, plane.shape[1]), min(height, plane.shape[0]))
+    if small != plane.shape[1::-1]:
+        plane = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if small != (width, height):
+        plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    return plane
+
+
+def _padded(plane: Image, box: tuple[int, int, int, int], black: int) -> Image:
+    """The part of ``plane`` in ``box``; a view where the box lies inside."""
+    x1, y1, x2, y2 = box
+    height, width = plane.shape[:2]
+    left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+    if (left, top, right, bottom) == box:
+        return plane[y1:y2, x1:x2]
+    if left >= right or top >= bottom:
+        return np.full((y2 - y1, x2 - x1, *plane.shape[2:]), black, np.uint8)
+    padding = (top - y1, y2 - bottom, left - x1, x2 - right)
+    part: Any = plane[top:bottom, left:right]
+    return np.asarray(cv2.copyMakeBorder(part, *padding, cv2.BORDER_CONSTANT, value=[black] * 4), np.uint8)
+
+
+def read_image(path: Path | str) -> Frame:
+    """Read a picture file (JPEG, PNG, WebP, BMP, TIFF and what else OpenCV reads), upright by its EXIF.
+
+    16-bit pictures are scaled to 8, gray and palette ones expanded, CMYK converted, transparency dropped. A
+    cut-off file is refused, not filled with gray.
+
+    Raises UserError naming the file where it is missing, empty, no picture, damaged or above `MAX_PIXELS`.
+    """
+    path = Path(path)
+    try:
+        data = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if not len(data):
+        raise UserError(f"{path}: the file is empty")
+    width, height = _header_size(data)
+    if width * height > MAX_PIXELS:
+        limit = MAX_PIXELS // 1_000_000
+        raise UserError(
+            f"{path}: {width}×{height} pixels are above the limit of {limit} megapixels; scale it down"
+        )
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        known = cv2.haveImageReader(str(path))
+        raise UserError(
+            f"{path}: {'damaged, cut off or of an unsupported kind' if known else 'not a picture that can be read'}"
+        )
+    return Frame.from_rgb(np.asarray(picture, np.uint8))
+
+
+def _header_size(data: Image) -> tuple[int, int]:
+    """Width and height by the header of the common formats, (0, 0) where it does not tell.
+
+    OpenCV cannot look before it decodes.
+    """
+    head = data[:64].tobytes()
+    try:
+        if head.startswith(b"\x89PNG"):
+            return struct.unpack(">2I", head[16:24])
+        if head.startswith(b"BM"):
+            width, height = struct.unpack("<2i", head[18:26])
+            return abs(width), abs(height)
+        if head[8:15] == b"WEBPVP8":
+            return _webp_size(head)
+        if head[:4] in (b"II*\0", b"MM\0*"):
+            return _tiff_size(data.data, "<" if head[0] == ord("I") else ">")
+        if head.startswith(b"\xff\xd8"):
+            return _jpeg_size(data.data)
+    except (struct.error, KeyError):  # cut off within the header: decoding will say so
+        pass
+    return 0, 0
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return tuple(1 + int.from_bytes(head[i : i + 3], "little") for i in (24, 27))  # type: ignore[return-value]
+    if kind == b"VP8L":
+        (bits,) = struct.unpack("<I", head[21:25])
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack("<2H", head[26:30])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _tiff_size(data: memoryview, order: str) -> tuple[int, int]:
+    (start,) = struct.unpack_from(f"{order}I", data, 4)
+    (count,) = struct.unpack_from(f"{order}H", data, start)
+    tags = {}
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from(f"{order}2H", data, place)
+        (tags[tag],) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, place + 8)
+    return tags[256], tags[257]
+
+
+def _jpeg_size(data: memoryview) -> tuple[int, int]:
+    place = 2
+    while True:
+        marker, length = struct.unpack_from(">2H", data, place)
+        # A frame header is any of SOF0 to SOF15 but DHT, JPG and DAC, which lie between.
+        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
+            height, width = struct.unpack_from(">2H", data, place + 5)
+            return width, height
+        place += 2 + length
