@@ -222,9 +222,8 @@ def read_image(path: Path | str) -> Frame:
         picture = None
     if picture is None:
         known = cv2.haveImageReader(str(path))
-        raise UserError(
-            f"{path}: {'damaged, cut off or of an unsupported kind' if known else 'not a picture that can be read'}"
-        )
+        fault = "damaged, cut off or of an unsupported kind" if known else "not a picture that can be read"
+        raise UserError(f"{path}: {fault}")
     return Frame.from_rgb(np.asarray(picture, np.uint8))
 
 
