@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from plateloop.cli import data
+from plateloop.cli import data, training
 from plateloop.errors import UserError
 
 app = typer.Typer(
@@ -17,6 +17,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data.app)
+for _command in (training.train, training.evaluate, training.export, training.networks):
+    app.command(_command.__name__)(_command)
 
 
 def main() -> None:

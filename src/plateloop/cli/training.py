@@ -1,0 +1,100 @@
+"""``plateloop train``, ``evaluate``, ``export`` and ``networks``: the commands of the training module."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Network(StrEnum):
+    """The networks, by their place in the cascade."""
+
+    TCNET = "tcnet"
+    LPDNET = "lpdnet"
+
+
+_Data = Annotated[Path, typer.Option("--data", help="folder of manifest datasets, such as DIR/frames")]
+_Out = Annotated[Path, typer.Option("--out", help="folder of the run; one that exists is continued")]
+_Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N")]
+_Config = Annotated[Path | None, typer.Option(help="YAML whose keys replace the defaults")]
+_Set = Annotated[
+    list[str] | None, typer.Option("--set", help="one key: loop.learning_rate=1e-3 (repeatable)")
+]
+
+
+def train(
+    network: Network,
+    data: _Data,
+    out: _Out,
+    device: _Device = "cpu",
+    minutes: Annotated[float | None, typer.Option(help="wall-clock budget of the schedule")] = None,
+    steps: Annotated[int | None, typer.Option(help="optimizer steps of the schedule")] = None,
+    batch: Annotated[int | None, typer.Option(help="pictures a step")] = None,
+    seed: Annotated[int | None, typer.Option(help="of every random number")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="an exported ONNX or a last.pt whose weights to start from")
+    ] = None,
+    config: _Config = None,
+    assignments: _Set = None,
+) -> None:
+    """Train NETWORK and leave its ONNX, card, curve, metrics and sample predictions in OUT."""
+    given = {"minutes": minutes, "steps": steps, "batch": batch, "seed": seed}
+    overrides = [f"loop.{key}={value}" for key, value in given.items() if value is not None]
+    overrides += assignments or []
+    match network:
+        case Network.TCNET | Network.LPDNET:
+            from plateloop.training.train_detector import train_detector
+
+            train_detector(network.value, data, out, device, config, overrides, start_from)
+
+
+def evaluate(
+    network: Network,
+    data: _Data,
+    card: Annotated[Path | None, typer.Option(help="model card; the packaged one where not given")] = None,
+    split: Annotated[str, typer.Option(help="val (to choose) or test (to report)")] = "val",
+    device: Annotated[str, typer.Option(help="cpu, or cuda:N with onnxruntime-gpu")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="folder for metrics.json and sample pictures")] = None,
+) -> None:
+    """Measure NETWORK through its exported ONNX and the runtime's own decoding."""
+    match network:
+        case Network.TCNET | Network.LPDNET:
+            from plateloop.training.evaluate_detector import evaluate_detector
+
+            evaluate_detector(network.value, data, card, split, device, out)
+
+
+def export(
+    network: Network,
+    checkpoint: Annotated[Path, typer.Argument(help="last.pt of a run")],
+    out: Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx and its card")],
+) -> None:
+    """Export the averaged weights of a run's CHECKPOINT to ONNX with a card."""
+    match network:
+        case Network.TCNET | Network.LPDNET:
+            from plateloop.training.train_detector import export_checkpoint
+
+            export_checkpoint(network.value, checkpoint, out)
+
+
+def networks() -> None:
+    """The networks' budgets and what they cost, measured on the modules."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from plateloop.training.budgets import budgets
+
+    table = Table("network", "input", "GFLOPs", "budget", "parameters", "FP32 MB")
+    for row in budgets():
+        table.add_row(
+            row.network,
+            f"{row.width}×{row.height}",
+            f"{row.cost.gflops:.3f}",
+            f"{row.budget:.2f}",
+            f"{row.cost.parameters:,}",
+            f"{row.cost.megabytes:.2f}",
+        )
+    Console().print(table)
