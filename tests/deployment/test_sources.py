@@ -1,0 +1,186 @@
+import logging
+import threading
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live, redact
+from plateloop.errors import UserError
+
+
+def shots(url: Path | str, **options: float) -> list[Shot]:
+    return list(frames(SourceConfig(url=str(url), **options), threading.Event()))
+
+
+def number_of(shot: Shot) -> int:
+    picture = shot.frame.rgb()
+    height, width = picture.shape[:2]
+    return round((float(picture[-height // 4 :, -width // 4 :].mean()) - 40) / 3)
+
+
+def test_a_file_gives_every_frame_with_its_time(write_video: Callable, numbered: Callable) -> None:
+    got = shots(write_video("a.mp4", numbered(50), fps=20))
+    assert [number_of(shot) for shot in got] == list(range(50))
+    assert [shot.index for shot in got] == list(range(50))
+    assert np.allclose([shot.time_s for shot in got], np.arange(50) / 20, atol=1e-3)
+    assert got[0].frame.to_rgb is not None, "kept in the decoder's planes"
+
+
+@pytest.mark.parametrize(("rotate", "corner"), [(90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))])
+def test_rotation_metadata_turns_the_picture(
+    write_video: Callable, numbered: Callable, rotate: int, corner: tuple[int, int]
+) -> None:
+    frame = shots(write_video("r.mp4", numbered(2, 160, 96), rotate=rotate))[0].frame
+    assert (frame.width, frame.height) == ((160, 96) if rotate == 180 else (96, 160))
+    picture = frame.rgb().astype(int)
+    red = picture[..., 0] - picture[..., 1] > 80
+    rows, columns = np.nonzero(red)
+    half = picture.shape[0] / 2, picture.shape[1] / 2
+    assert (rows.mean() < half[0]) == (corner[0] == 0)
+    assert (columns.mean() < half[1]) == (corner[1] == 0)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv444p", "yuv422p", "nv12", "yuv420p10le"])
+def test_colours_survive_any_layout(write_video: Callable, numbered: Callable, pix_fmt: str) -> None:
+    picture = shots(write_video("c.mkv", numbered(1), pix_fmt=pix_fmt))[0].frame.rgb()
+    assert np.abs(picture[8:24, 8:40].mean((0, 1)) - (200, 30, 30)).max() < 12
+
+
+def test_odd_sizes(write_video: Callable) -> None:
+    picture = np.full((51, 75, 3), 128, np.uint8)
+    frame = shots(write_video("o.mkv", [picture], pix_fmt="yuv444p"))[0].frame
+    assert frame.rgb().shape == (51, 75, 3)
+
+
+def test_a_folder_is_read_in_order_and_the_bad_are_passed_over(
+    tmp_path: Path, numbered: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, picture in enumerate(numbered(4)):
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), picture)
+    (tmp_path / "01.png").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    got = shots(tmp_path, folder_fps=4)
+    assert [number_of(shot) for shot in got] == [0, 2, 3]
+    assert [shot.time_s for shot in got] == [0, 0.5, 0.75]
+    assert "01.png" in caplog.text
+
+
+def _bad(tmp_path: Path, kind: str, good: Path) -> Path:
+    path = tmp_path / f"{kind}.mp4"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("just some words\n" * 50)
+    elif kind == "no_moov":
+        path.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    elif kind == "audio":
+        sound = tmp_path / "tone.wav"
+        with wave.open(str(sound), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes((np.sin(np.arange(8000) / 5) * 9000).astype("<i2").tobytes())
+        with av.open(str(sound)) as source, av.open(str(path), "w") as target:
+            stream = target.add_stream("aac", rate=8000)
+            for frame in source.decode(audio=0):
+                target.mux(stream.encode(frame))
+            target.mux(stream.encode(None))
+    elif kind == "text_txt":
+        path = tmp_path / "notes.txt"
+        path.write_text("just some words\n" * 50)
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("missing", "no such file"),
+        ("empty", "empty"),
+        ("text", "not a video"),
+        ("text_txt", "no video|not a video"),
+        ("no_moov", "moov"),
+        ("audio", "no video"),
+        ("folder", "no pictures"),
+    ],
+)
+def test_bad_sources_give_one_clear_line(
+    tmp_path: Path, write_video: Callable, numbered: Callable, kind: str, said: str
+) -> None:
+    path = _bad(tmp_path, kind, write_video("good.mp4", numbered(30)))
+    with pytest.raises(UserError, match=said) as caught:
+        shots(path)
+    assert path.name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_cut_off_at_its_end_is_played_as_far_as_it_goes(
+    write_video: Callable, numbered: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    noisy = [np.clip(p + rng.integers(0, 30, p.shape), 0, 255).astype(np.uint8) for p in numbered(60)]
+    path = write_video("cut.mp4", noisy, options={"movflags": "faststart"})
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    with caplog.at_level(logging.WARNING):
+        got = shots(path)
+    assert 20 < len(got) < 60
+    assert "cut off" in caplog.text
+
+
+def test_damage_in_the_middle_is_passed_over(write_video: Callable, numbered: Callable) -> None:
+    path = write_video("hurt.ts", numbered(60))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(np.random.default_rng(1).integers(0, 256, 400, np.uint8))
+    path.write_bytes(bytes(data))
+    assert len(shots(path)) > 40
+
+
+def test_stop_ends_a_source(write_video: Callable, numbered: Callable) -> None:
+    stop = threading.Event()
+    count = 0
+    for _ in frames(SourceConfig(url=str(write_video("s.mp4", numbered(40)))), stop):
+        count += 1
+        if count == 5:
+            stop.set()
+    assert count < 10
+
+
+def test_a_camera_that_is_away_is_tried_again_until_stopped(caplog: pytest.LogCaptureFixture) -> None:
+    stop = threading.Event()
+    config = SourceConfig(url="rtsp://admin:hunter2@127.0.0.1:9/cam", retry_s=0.02, retry_most_s=0.05)
+    timer = threading.Timer(0.6, stop.set)
+    timer.start()
+    with caplog.at_level(logging.WARNING):
+        assert list(frames(config, stop)) == []
+    timer.join()
+    assert caplog.text.count("trying again") >= 3
+    assert "hunter2" not in caplog.text and "admin:***@" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://u:p@ss@host/x", "rtsp://u:***@host/x"),
+        ("rtsp://host:554/x", "rtsp://host:554/x"),
+        ("http://h/v?user=a&password=b&x=1", "http://h/v?user=a&password=***&x=1"),
+        ("https://h/v?access_token=b", "https://h/v?access_token=***"),
+        ("dir/with:colon@file.mp4", "dir/with:colon@file.mp4"),
+    ],
+)
+def test_passwords_are_never_shown(url: str, shown: str) -> None:
+    assert redact(url) == shown
+    assert SourceConfig(url=url).title == shown
+
+
+def test_kinds() -> None:
+    assert is_live("rtsp://h/x") and is_live("/dev/video0") and is_live("0")
+    assert not is_live("http://h/x.mp4") and not is_live("clip.mp4")
+    with pytest.raises(UserError, match="unknown kind"):
+        check("gopher://u:secret@h/x")
