@@ -1,0 +1,85 @@
+"""Networks to ONNX and back: fused, opset 17, batch axis dynamic, parameters under their own names."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from plateloop.errors import UserError
+from plateloop.networks.blocks import fuse
+
+OPSET = 17
+
+
+def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], path: Path) -> str:
+    """Write ``network`` (fused, FP32, evaluation mode; a copy, the given one is untouched) to ``path``.
+
+    ``example`` (B, 3, H, W) is one input; ``outputs`` names the network's outputs in order. Returns the
+    file's sha256. Raises ValueError where ONNX Runtime's outputs are not the network's.
+    """
+    copy = fuse(deepcopy(network).cpu().float().eval())
+    axes = {name: {0: "batch"} for name in ("images", *outputs)}
+    with warnings.catch_warnings(), torch.inference_mode():
+        # The exporter that needs no further package is deprecated, and says so.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            copy,
+            (example,),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            do_constant_folding=False,
+        )
+        expected = copy(example)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for name, found in zip(outputs, session.run(list(outputs), {"images": example.numpy()}), strict=True):
+        worst = float(np.abs(found - expected[name].numpy()).max())
+        if not worst < 1e-3 * max(1.0, float(expected[name].abs().max())):
+            raise ValueError(f"{path}: output {name} differs from the network's by {worst:.2g}")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def parameters_of(path: Path) -> dict[str, Tensor]:
+    """The parameters in the ONNX at ``path``, by the names that they had in the fused network."""
+    graph = onnx.load(path).graph
+    arrays = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+    # Equal parameters are stored once; an Identity gives the others their name.
+    copies = {node.output[0]: arrays[node.input[0]] for node in graph.node if node.op_type == "Identity"}
+    return arrays | copies
+
+
+def start_from(network: nn.Module, path: Path) -> nn.Module:
+    """``network`` with the weights in ``path``: a run's ``last.pt`` (its averaged ones), or an exported ONNX.
+
+    From an ONNX the network comes back fused (its norms are in its convolutions), and is trained on as such.
+    Layers whose shapes differ (other labels) keep their fresh weights, and are named on stdout.
+
+    Raises UserError where the file is missing or holds other parameters.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights to start from")
+    if path.suffix == ".onnx":
+        network, weights = fuse(network), parameters_of(path)
+    else:
+        weights = torch.load(path, map_location="cpu", weights_only=True)["average"]
+    own = network.state_dict()
+    if missing := sorted(own.keys() - weights.keys()):
+        raise UserError(f"{path}: not weights of this network: {missing[0]} is missing")
+    changed = sorted(name for name in own if own[name].shape != weights[name].shape)
+    if changed:
+        print(f"{path.name}: other shapes, started afresh: {', '.join(changed)}", flush=True)
+    network.load_state_dict({name: own[name] if name in changed else weights[name] for name in own})
+    return network
