@@ -7,6 +7,7 @@ import sys
 import typer
 
 from plateloop.cli import data, training
+from plateloop.cli.read import read
 from plateloop.errors import UserError
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("read")(read)
 app.add_typer(data.app)
 for _command in (training.train, training.evaluate, training.export, training.networks):
     app.command(_command.__name__)(_command)

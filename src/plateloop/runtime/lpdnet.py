@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from plateloop.geometry import Letterbox, nms
+from plateloop.geometry import Letterbox, area, coverage, nms
 from plateloop.runtime.card import Card
 from plateloop.runtime.scores import candidates
 from plateloop.types import Detections, FloatArray, IntArray
+
+SAME_PLATE = 0.4
+"""IoU above which finds in two crops are one plate; plates do not overlap each other."""
+
+PART_OF = 0.7
+"""Share of a find that lies within a surer one, above which it is a part of the same plate."""
+
+BELONGS = 0.5
+"""Share of a plate that must lie within its vehicle."""
+
+TILE = 0.6
+"""Width and height of a quarter as shares of the picture's: neighbours overlap by a third of them."""
 
 
 def decode(
@@ -44,3 +56,29 @@ def decode(
             )
         )
     return found
+
+
+def merge(parts: Sequence[Detections]) -> Detections:
+    """The plates found in overlapping crops of one picture, each once, by falling score."""
+    plates = Detections.concatenate([Detections.empty(corners=True), *parts])
+    plates = plates[nms(plates.boxes, plates.scores, None, SAME_PLATE)]
+    within_surer = np.tril(coverage(plates.boxes, plates.boxes), -1) > PART_OF
+    return plates[np.flatnonzero(~within_surer.any(1))]
+
+
+def owners(plates: FloatArray, vehicles: FloatArray) -> IntArray:
+    """For each of N plate boxes the index of its vehicle among M boxes, -1 where none holds it: (N,).
+
+    Where one vehicle stands before another, the plate lies in both boxes: the smaller one has it.
+    """
+    if not len(vehicles):
+        return np.full(len(plates), -1, np.int64)
+    sizes = np.where(coverage(plates, vehicles) >= BELONGS, area(vehicles)[None], np.inf)
+    return np.where(np.isfinite(sizes).any(1), sizes.argmin(1), -1)
+
+
+def quarters(width: int, height: int) -> FloatArray:
+    """The four overlapping quarters of a picture: (4, 4)."""
+    w, h = width * TILE, height * TILE
+    places = [(x, y) for y in (0, height - h) for x in (0, width - w)]
+    return np.array([[x, y, x + w, y + h] for x, y in places], np.float32)

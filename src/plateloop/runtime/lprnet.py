@@ -6,14 +6,39 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from plateloop.geometry import area, boxes_to_corners, corners_to_boxes, iou
 from plateloop.runtime.card import Card
 from plateloop.runtime.scores import softmax
-from plateloop.types import FloatArray, IntArray, Reading
+from plateloop.types import Detections, FloatArray, IntArray, Reading
 
 BLANK = 0
 
 REGION_FROM = 0.5
 """Probability below which no region is named."""
+
+SAME_PLACE = 0.4
+"""IoU of a plate's box with the box around its corners, below which the corners are not believed."""
+
+
+def quadrilaterals(plates: Detections) -> FloatArray:
+    """The corners (N, 4, 2) by which plates are rectified: their own, or their box's where those are not
+    convex, not clockwise or elsewhere than the box."""
+    boxes = boxes_to_corners(plates.boxes)
+    if plates.corners is None:
+        return boxes
+    edges = np.roll(plates.corners, -1, 1) - plates.corners
+    following = np.roll(edges, -1, 1)
+    turns = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
+    alike = np.diagonal(iou(corners_to_boxes(plates.corners), plates.boxes)) >= SAME_PLACE
+    # Each corner must turn right, by more than a sliver of the box.
+    sound = alike & (turns > 0.02 * area(plates.boxes)[:, None]).all(1)
+    return np.where(sound[:, None, None], plates.corners, boxes)
+
+
+def heights(plates: Detections) -> FloatArray:
+    """The height of each of N plates in pixels, along its own sides: (N,)."""
+    corners = quadrilaterals(plates)
+    return np.asarray(np.linalg.norm(corners[:, [3, 2]] - corners[:, [0, 1]], axis=-1).mean(1), np.float32)
 
 
 def decode(outputs: Mapping[str, FloatArray], card: Card) -> list[Reading]:

@@ -1,0 +1,248 @@
+"""The cascade: frames → vehicles → plates → texts, and colours; every stage in batches over all frames."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from plateloop.errors import UserError
+from plateloop.frame import Frame
+from plateloop.geometry import clip, expand, expand_corners
+from plateloop.runtime import colornet, lpdnet, lprnet, tcnet
+from plateloop.runtime.card import Task, package_card
+from plateloop.runtime.session import Session
+from plateloop.types import Color, Detections, FloatArray, Image, Plates, Reading
+
+TASKS: tuple[Task, ...] = ("tcnet", "lpdnet", "lprnet", "colornet")
+
+T = TypeVar("T")
+
+
+class CascadeConfig(BaseModel):
+    """What the cascade looks for. The networks' own settings are on their cards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vehicle_score: float | None = Field(
+        default=None, ge=0, le=1, description="replaces tcnet's score_threshold"
+    )
+    plate_score: float | None = Field(
+        default=None, ge=0, le=1, description="replaces lpdnet's score_threshold"
+    )
+    direct: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="seek plates in the frame itself: where vehicles show none, always, or never",
+    )
+    max_vehicles: int = Field(
+        default=100, ge=1, description="the best-scored vehicles of a frame that are kept"
+    )
+    min_vehicle: float = Field(
+        24, ge=1, description="width in pixels below which a vehicle's plate is not sought"
+    )
+    min_plate: float = Field(default=6, ge=1, description="height in pixels below which a plate is not read")
+    read: bool = Field(default=True, description="read the plates; else only find them")
+    color: bool = Field(default=True, description="name the vehicles' colours")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the cascade saw in one frame. ``colors`` has an item a vehicle, None where it was not asked."""
+
+    vehicles: Detections
+    colors: tuple[Color | None, ...]
+    plates: Plates
+
+
+class Cascade:
+    """The networks one after the other; each stage can be called by itself.
+
+    ``seconds`` adds up where the time went, by ``NETWORK.pixels`` (cutting and converting), ``.network`` and
+    ``.decode``. Not to be called by two threads at once.
+    """
+
+    def __init__(self, sessions: Mapping[Task, Session], config: CascadeConfig | None = None) -> None:
+        self.sessions = dict(sessions)
+        self.config = config or CascadeConfig()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @classmethod
+    def load(
+        cls,
+        device: str = "cpu",
+        threads: int = 0,
+        weights: Path | None = None,
+        config: CascadeConfig | None = None,
+        tasks: Sequence[Task] | None = None,
+    ) -> Cascade:
+        """Load the networks that ``config`` (or ``tasks``) needs.
+
+        ``weights`` is a folder of cards named by task; a network that it lacks comes from the package.
+        ``device`` and ``threads`` as for `Session`. Raises UserError where a network cannot be had.
+        """
+        config = config or CascadeConfig()
+        if tasks is None:
+            wanted = {"tcnet": True, "lpdnet": True, "lprnet": config.read, "colornet": config.color}
+            tasks = [task for task in TASKS if wanted[task]]
+        cards = {task: package_card(task) for task in tasks}
+        if weights is not None:
+            own = {task: weights / f"{task}.yaml" for task in tasks}
+            own = {task: path for task, path in own.items() if path.is_file()}
+            if not own:
+                names = ", ".join(f"{task}.yaml" for task in tasks)
+                raise UserError(f"{weights}: none of {names} there; export a network into it")
+            cards |= own
+        return cls({task: Session(path, device, threads) for task, path in cards.items()}, config)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """tcnet's class names, in the order of `Detections.labels`."""
+        return self.sessions["tcnet"].card.labels
+
+    def __call__(self, frames: Sequence[Frame]) -> list[Scene]:
+        """All stages on ``frames``: a scene each."""
+        vehicles = self.detect_vehicles(frames)
+        plates = self.find_plates(frames, vehicles)
+        if self.config.read:
+            plates = self._read_large(frames, plates)
+        colors: Sequence[tuple[Color | None, ...]] = (
+            self.name_colors(frames, vehicles) if self.config.color else [(None,) * len(v) for v in vehicles]
+        )
+        return [Scene(v, c, p) for v, c, p in zip(vehicles, colors, plates, strict=True)]
+
+    def detect_vehicles(self, frames: Sequence[Frame]) -> list[Detections]:
+        """tcnet: the vehicles of each frame."""
+        size = self._size("tcnet")
+        with self._timed("tcnet.pixels"):
+            pictures = _stacked([frame.letterboxed(size)[None] for frame in frames], size)
+        outputs = self._run("tcnet", pictures)
+        with self._timed("tcnet.decode"):
+            sizes = [(frame.width, frame.height) for frame in frames]
+            found = tcnet.decode(outputs, self.sessions["tcnet"].card, sizes, self.config.vehicle_score)
+        return [vehicles[: self.config.max_vehicles] for vehicles in found]
+
+    def find_plates(self, frames: Sequence[Frame], vehicles: Sequence[Detections]) -> list[Plates]:
+        """lpdnet: the plates of each frame, in its vehicles' crops and, as ``config.direct`` says, in itself.
+
+        A plate that shows in two crops is found once. None is read yet.
+        """
+        margin = self.sessions["lpdnet"].card.input.margin
+        regions = []
+        for frame, seen in zip(frames, vehicles, strict=True):
+            large = seen.boxes[seen.boxes[:, 2] - seen.boxes[:, 0] >= self.config.min_vehicle]
+            boxes = clip(expand(large, margin), frame.width, frame.height)
+            tiles = self._tiles(frame) if self.config.direct == "always" else boxes[:0]
+            regions.append(np.concatenate([boxes, tiles]))
+        found = self._find_in(frames, regions)
+        if self.config.direct == "auto":
+            empty = [index for index, plates in enumerate(found) if not len(plates)]
+            again = [frames[index] for index in empty]
+            for index, plates in zip(
+                empty, self._find_in(again, [self._tiles(f) for f in again]), strict=True
+            ):
+                found[index] = plates
+        return [
+            Plates(plates, lpdnet.owners(plates.boxes, seen.boxes), (None,) * len(plates))
+            for plates, seen in zip(found, vehicles, strict=True)
+        ]
+
+    def read_plates(self, frames: Sequence[Frame], plates: Sequence[Detections]) -> list[tuple[Reading, ...]]:
+        """lprnet: a reading for every plate of each frame, however small, rectified by its corners."""
+        size, margin = self._size("lprnet"), self.sessions["lprnet"].card.input.margin
+        with self._timed("lprnet.pixels"):
+            quads = [expand_corners(lprnet.quadrilaterals(found), margin) for found in plates]
+            pictures = [frame.rectified(quad, size) for frame, quad in zip(frames, quads, strict=True)]
+            stacked = _stacked(pictures, size)
+        return _split(self._read(stacked), plates)
+
+    def read_crops(self, frames: Sequence[Frame]) -> list[Reading]:
+        """lprnet alone, on pictures that are one plate each."""
+        size = self._size("lprnet")
+        with self._timed("lprnet.pixels"):
+            pictures = _stacked([frame.crops(_whole(frame), size, "stretch") for frame in frames], size)
+        return self._read(pictures)
+
+    def name_colors(self, frames: Sequence[Frame], vehicles: Sequence[Detections]) -> list[tuple[Color, ...]]:
+        """colornet: a colour for every vehicle of each frame."""
+        size, spec = self._size("colornet"), self.sessions["colornet"].card.input
+        with self._timed("colornet.pixels"):
+            pictures = [
+                frame.crops(
+                    clip(expand(seen.boxes, spec.margin), frame.width, frame.height), size, spec.resize
+                )
+                for frame, seen in zip(frames, vehicles, strict=True)
+            ]
+            stacked = _stacked(pictures, size)
+        outputs = self._run("colornet", stacked)
+        with self._timed("colornet.decode"):
+            return _split(colornet.decode(outputs, self.sessions["colornet"].card), vehicles)
+
+    def _read_large(self, frames: Sequence[Frame], plates: Sequence[Plates]) -> list[Plates]:
+        large = [lprnet.heights(found.detections) >= self.config.min_plate for found in plates]
+        asked = [found.detections[rows] for found, rows in zip(plates, large, strict=True)]
+        read = []
+        for found, rows, texts in zip(plates, large, self.read_plates(frames, asked), strict=True):
+            remaining = iter(texts)
+            readings = tuple(next(remaining) if row else None for row in rows)
+            read.append(Plates(found.detections, found.vehicle, readings))
+        return read
+
+    def _read(self, pictures: Image) -> list[Reading]:
+        outputs = self._run("lprnet", pictures)
+        with self._timed("lprnet.decode"):
+            return lprnet.decode(outputs, self.sessions["lprnet"].card)
+
+    def _find_in(self, frames: Sequence[Frame], regions: Sequence[FloatArray]) -> list[Detections]:
+        """The plates of each frame, sought in its ``regions`` (N, 4)."""
+        size = self._size("lpdnet")
+        with self._timed("lpdnet.pixels"):
+            pictures = [frame.crops(boxes, size) for frame, boxes in zip(frames, regions, strict=True)]
+            stacked = _stacked(pictures, size)
+        outputs = self._run("lpdnet", stacked)
+        with self._timed("lpdnet.decode"):
+            cut = [frame.aligned(boxes) for frame, boxes in zip(frames, regions, strict=True)]
+            crops = np.concatenate([np.zeros((0, 4), np.int64), *cut])
+            found = lpdnet.decode(outputs, self.sessions["lpdnet"].card, crops, self.config.plate_score)
+            return [lpdnet.merge(parts) for parts in _split(found, regions)]
+
+    def _tiles(self, frame: Frame) -> FloatArray:
+        """The frame, and its quarters if they show more than it does in lpdnet's input."""
+        width, height = self._size("lpdnet")
+        if frame.width <= width and frame.height <= height:
+            return _whole(frame)
+        return np.concatenate([_whole(frame), lpdnet.quarters(frame.width, frame.height)])
+
+    def _size(self, task: Task) -> tuple[int, int]:
+        card = self.sessions[task].card.input
+        return card.width, card.height
+
+    def _run(self, task: Task, pictures: Image) -> dict[str, FloatArray]:
+        with self._timed(f"{task}.network"):
+            return self.sessions[task](pictures)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.seconds[stage] += perf_counter() - start
+
+
+def _whole(frame: Frame) -> FloatArray:
+    return np.array([[0, 0, frame.width, frame.height]], np.float32)
+
+
+def _stacked(pictures: Sequence[Image], size: tuple[int, int]) -> Image:
+    return np.concatenate([np.zeros((0, size[1], size[0], 3), np.uint8), *pictures])
+
+
+def _split(items: Sequence[T], groups: Sequence[Sized]) -> list[tuple[T, ...]]:
+    """``items`` shared out again to the groups that they came from, by their lengths."""
+    ends = np.cumsum([len(group) for group in groups]).tolist()
+    return [tuple(items[end - len(group) : end]) for end, group in zip(ends, groups, strict=True)]
