@@ -5,7 +5,7 @@ import pytest
 
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle
 from plateloop.runtime.cascade import Scene
-from plateloop.testing.accuracy import report, score
+from plateloop.testing.accuracy_scores import report, score
 from plateloop.testing.judge import Item, judge
 from plateloop.types import Box, Detections, Plates, Reading
 

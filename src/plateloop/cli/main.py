@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from plateloop.cli import data, training
+from plateloop.cli import data, testing, training
 from plateloop.cli.read import read
 from plateloop.errors import UserError
 
@@ -19,8 +19,10 @@ app = typer.Typer(
 )
 app.command("read")(read)
 app.add_typer(data.app)
+app.add_typer(testing.app)
 for _command in (training.train, training.evaluate, training.export, training.networks):
     app.command(_command.__name__)(_command)
+app.command("ceiling")(testing.ceiling)
 
 
 def main() -> None:

@@ -1,58 +1,19 @@
-"""End-to-end accuracy: datasets with known plates through the whole cascade, scored by group."""
+"""End-to-end accuracy: pictures and clips with known plates through the whole system."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from plateloop import __version__
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.frame import read_image
-from plateloop.runtime.cascade import Cascade
-from plateloop.testing.judge import OUTCOMES, Item, judge
-from plateloop.testing.metrics import bootstrap, character_error_rate, fold, reliability
+from plateloop.runtime.cascade import Cascade, CascadeConfig
+from plateloop.testing.accuracy_scores import AccuracyReport, report
+from plateloop.testing.judge import Item, judge
 
-
-class Score(BaseModel):
-    """How many of a group's plates were read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    group: str = Field(description="what the plates have in common")
-    plates: int
-    pictures: int = Field(description="pictures or clips that the plates are on")
-    right: int = Field(description="read exactly, with a confidence at or above the threshold")
-    share: float = Field(description="right / plates")
-    low: float = Field(description="95 % interval of the share, by drawing the pictures anew")
-    high: float
-    share_folded: float = Field(description="the share where O and 0 count as one character")
-    cer: float | None = Field(description="character error rate over the plates that were read at all")
-    extra: int = Field(description="readings where the truth has no plate")
-
-
-class AccuracyReport(BaseModel):
-    """All that a run of the accuracy test found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    date: str
-    version: str = Field(description="of plateloop")
-    weights: dict[str, str] = Field(description="network → sha256 of its ONNX")
-    split: str | None
-    pictures: int = Field(description="pictures and clips looked at")
-    scores: dict[str, list[Score]] = Field(description="by dataset, annotation, source and region")
-    failures: dict[str, dict[str, int]] = Field(description="dataset → outcome → plates")
-    ece: float | None = Field(description="expected calibration error over the readings that have a truth")
-    calibration: list[tuple[int, float | None, float | None]] = Field(
-        description="per tenth of confidence: readings, mean confidence, share right"
-    )
-    items: list[Item]
+Begin = Callable[[str, int], Callable[[int], None]]
+"""Starts a progress bar: title and total → what to call with the number of pictures just done."""
 
 
 def selected(folder: Path, split: str | None) -> list[Record]:
@@ -89,77 +50,23 @@ def evaluate(
         advance(len(part))
 
 
-def score(group: str, items: Iterable[Item]) -> Score:
-    """The score of ``items``, of which at least one has a truth, as one group."""
-    pictures: dict[tuple[str, str], list[Item]] = defaultdict(list)
-    extra = 0
-    for item in items:
-        if item.truth is None:
-            extra += 1
-        else:
-            pictures[item.dataset, item.file].append(item)
-    total = [len(plates) for plates in pictures.values()]
-    right = [sum(item.outcome == "right" for item in plates) for plates in pictures.values()]
-    plates = [item for group_items in pictures.values() for item in group_items]
-    folded = sum(_right_folded(item) for item in plates)
-    low, high = bootstrap(right, total)
-    return Score(
-        group=group,
-        plates=len(plates),
-        pictures=len(pictures),
-        right=sum(right),
-        share=sum(right) / len(plates),
-        low=low,
-        high=high,
-        share_folded=folded / len(plates),
-        cer=_number(character_error_rate((item.truth or "", item.found) for item in plates if item.found)),
-        extra=extra,
-    )
-
-
-def _number(value: float) -> float | None:
-    # JSON has no nan.
-    return None if math.isnan(value) else value
-
-
-def _right_folded(item: Item) -> bool:
-    if item.outcome == "below threshold":
-        return False
-    return item.truth is not None and item.found is not None and fold(item.found) == fold(item.truth)
-
-
-def report(
-    items: Sequence[Item], pictures: int, weights: dict[str, str], split: str | None = None
+def measure(
+    data: Sequence[Path],
+    split: str | None,
+    threshold: float = 0.0,
+    weights: Path | None = None,
+    device: str = "cpu",
+    threads: int = 0,
+    begin: Begin = lambda title, total: lambda count: None,
 ) -> AccuracyReport:
-    """Score ``items`` by group, count the failures, compare confidences with the truth."""
-    groups: dict[str, dict[str, list[Item]]] = {"dataset": {}, "annotation": {}, "source": {}, "region": {}}
-    failures: dict[str, Counter[str]] = defaultdict(Counter)
-    for item in items:
-        failures[item.dataset][item.outcome] += 1
-        groups["dataset"].setdefault(item.dataset, []).append(item)
-        for name in ("source", "region") if item.truth is None else ("annotation", "source", "region"):
-            groups[name].setdefault(f"{item.dataset}: {getattr(item, name)}", []).append(item)
-    read = [item for item in items if item.truth is not None and item.found]
-    measured = reliability(
-        [item.confidence or 0.0 for item in read], [item.found == item.truth for item in read]
-    )
-    return AccuracyReport(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        weights=weights,
-        split=split,
-        pictures=pictures,
-        scores={
-            name: [score(group, members[group]) for group in sorted(members)]
-            for name, members in groups.items()
-        },
-        failures={name: {o: counts[o] for o in OUTCOMES if counts[o]} for name, counts in failures.items()},
-        ece=_number(measured.ece),
-        calibration=[
-            (int(count), _number(confidence), _number(accuracy))
-            for count, confidence, accuracy in zip(
-                measured.count, measured.confidence, measured.accuracy, strict=True
-            )
-        ],
-        items=list(items),
-    )
+    """Test the networks (of the folder ``weights``, or the package's) on the folders ``data``.
+
+    Raises UserError where a folder holds nothing of ``split`` that could be tested.
+    """
+    chosen = {folder: selected(folder, split) for folder in data}
+    cascade = Cascade.load(device, threads, weights, CascadeConfig(color=False))
+    items: list[Item] = []
+    for folder, records in chosen.items():
+        items += evaluate(cascade, folder, records, threshold, advance=begin(folder.name, len(records)))
+    cards = {str(task): session.card.sha256 for task, session in cascade.sessions.items()}
+    return report(items, sum(map(len, chosen.values())), cards, split)

@@ -12,7 +12,7 @@ import numpy as np
 
 from plateloop.frame import read_image
 from plateloop.geometry import clip, expand
-from plateloop.testing.accuracy import AccuracyReport, Score
+from plateloop.testing.accuracy_scores import HEAD, AccuracyReport
 from plateloop.testing.judge import OUTCOMES, Item
 from plateloop.types import Image
 
@@ -60,6 +60,16 @@ def _tile(path: Path, item: Item) -> Image:
     return tile
 
 
+def write(report: AccuracyReport, folder: Path, data: Sequence[Path]) -> None:
+    """Leave ``report.html``, ``report.json`` and ``failures.png`` in ``folder``; ``data`` was tested."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sheet = failure_sheet(report.items, {path.name: path for path in data})
+    if sheet is not None:
+        cv2.imwrite(str(folder / "failures.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    (folder / "report.html").write_text(html(report, sheet), encoding="utf-8")
+    (folder / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
 def html(report: AccuracyReport, sheet: Image | None = None) -> str:
     """``report`` as an HTML page; the ``sheet`` of failures lies in it as a JPEG."""
     parts = [
@@ -69,7 +79,7 @@ def html(report: AccuracyReport, sheet: Image | None = None) -> str:
         f"{escape(report.split or 'all')} · {report.pictures} pictures and clips</p>",
     ]
     for name, scores in report.scores.items():
-        parts += [f"<h2>By {escape(name)}</h2>", _table(_SCORE_HEAD, map(_score_row, scores))]
+        parts += [f"<h2>By {escape(name)}</h2>", _table(HEAD, (score.cells() for score in scores))]
     outcomes = [o for o in OUTCOMES if any(o in counts for counts in report.failures.values())]
     rows = ([name, *(str(counts.get(o, 0)) for o in outcomes)] for name, counts in report.failures.items())
     parts += ["<h2>What became of the plates</h2>", _table(["dataset", *outcomes], rows)]
@@ -94,22 +104,6 @@ def html(report: AccuracyReport, sheet: Image | None = None) -> str:
         "</html>\n",
     ]
     return "\n".join(parts)
-
-
-_SCORE_HEAD = ("group", "plates", "right", "share", "95 %", "O=0", "CER", "extra")
-
-
-def _score_row(score: Score) -> list[str]:
-    return [
-        score.group,
-        str(score.plates),
-        str(score.right),
-        f"{score.share:.1%}",
-        f"{score.low:.1%} to {score.high:.1%}",
-        f"{score.share_folded:.1%}",
-        "-" if score.cer is None else f"{score.cer:.3f}",
-        str(score.extra),
-    ]
 
 
 def _calibration_rows(report: AccuracyReport) -> Iterable[list[str]]:
