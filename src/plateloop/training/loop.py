@@ -95,12 +95,14 @@ def fit(
     out: Path,
     device: torch.device,
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+    on_progress: Callable[[float], None] | None = None,
 ) -> nn.Module:
     """Train ``model`` and return its averaged (EMA) twin, in evaluation mode.
 
     ``batches`` yields what ``loss`` takes beside the model, on ``device`` already; ``loss`` returns named
-    terms, whose sum is minimised (names that start with "_" are only recorded). ``out`` gets ``curve.csv``,
-    ``last.pt`` (resumed from when it exists) and ``evaluations.jsonl``.
+    terms, whose sum is minimised (names that start with "_" are only recorded). ``on_progress`` hears before
+    each batch how much of the schedule is done, 0 to 1. ``out`` gets ``curve.csv``, ``last.pt`` (resumed from
+    when it exists) and ``evaluations.jsonl``.
 
     Raises FloatingPointError as soon as a recorded loss is not finite.
     """
@@ -154,7 +156,10 @@ def fit(
         totals: dict[str, Tensor] = {}
         since, clock = 0, time.monotonic()
         while progress_now() < 1.0 and step < config.steps:
-            rate = rate_at(config, progress_now())
+            done = progress_now()
+            rate = rate_at(config, done)
+            if on_progress is not None:
+                on_progress(done)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             batch = next(batches)
