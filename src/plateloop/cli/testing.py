@@ -57,19 +57,22 @@ def accuracy(
 
 
 def _print_accuracy(result: AccuracyReport) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     from plateloop.testing.accuracy_scores import HEAD
 
     console = Console()
-    for name, scores in result.scores.items():
-        table = Table(name)
-        for head in HEAD[1:]:
-            table.add_column(head, justify="right", no_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(HEAD[0], overflow="fold")
+    for head in HEAD[1:]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for scores in result.scores.values():
         for score in scores:
             table.add_row(*score.cells())
-        console.print(table)
+        table.add_section()
+    console.print(table)
     for dataset, counts in result.failures.items():
         console.print(f"{dataset}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     if result.ece is not None:

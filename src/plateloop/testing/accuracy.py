@@ -7,8 +7,8 @@ from pathlib import Path
 
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
-from plateloop.frame import read_image
 from plateloop.runtime.cascade import Cascade, CascadeConfig
+from plateloop.runtime.pictures import read_pictures
 from plateloop.testing.accuracy_scores import AccuracyReport, report
 from plateloop.testing.judge import Item, judge
 
@@ -34,20 +34,19 @@ def evaluate(
     folder: Path,
     records: Sequence[Record],
     threshold: float = 0.0,
-    batch: int = 4,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Iterator[Item]:
     """Put the pictures of ``records`` in ``folder`` through ``cascade`` and judge each plate.
 
-    ``advance`` is told the number of pictures done after each batch. Raises UserError where a picture is
-    missing or cannot be decoded.
+    ``advance`` is told of each picture done. Raises UserError where one is missing or cannot be decoded.
     """
-    for start in range(0, len(records), batch):
-        part = records[start : start + batch]
-        scenes = cascade([read_image(folder / record.file) for record in part])
-        for record, scene in zip(part, scenes, strict=True):
-            yield from judge(record, scene, threshold, folder.name)
-        advance(len(part))
+    pictures = read_pictures(folder / record.file for record in records)
+    for record, picture in zip(records, pictures, strict=True):
+        if isinstance(picture, UserError):
+            raise picture
+        (scene,) = cascade([picture[1]])
+        yield from judge(record, scene, threshold, folder.name)
+        advance(1)
 
 
 def measure(

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from plateloop.frame import read_image
-from plateloop.geometry import clip, expand
 from plateloop.testing.accuracy_scores import HEAD, AccuracyReport
 from plateloop.testing.judge import OUTCOMES, Item
 from plateloop.types import Image
@@ -47,16 +46,19 @@ def failure_sheet(items: Sequence[Item], folders: dict[str, Path], limit: int = 
 
 def _tile(path: Path, item: Item) -> Image:
     frame = read_image(path)
-    box = np.array([item.box or (0, 0, frame.width, frame.height)], np.float32)
-    # As much of the surroundings as shows where on the vehicle the plate is.
-    around = clip(expand(box, 0.6), frame.width, frame.height) if item.box else box
+    x1, y1, x2, y2 = item.box or (0, 0, frame.width, frame.height)
+    # With the surroundings, to show where on the vehicle the plate is, in the tile's aspect.
+    width = (1.8 if item.box else 1.0) * max(x2 - x1, (y2 - y1) * TILE[0] / TILE[1])
+    half = np.array([width, width * TILE[1] / TILE[0]]) / 2
+    centre = np.array([x1 + x2, y1 + y2]) / 2
+    around = np.concatenate([centre - half, centre + half])[None].astype(np.float32)
     tile = np.zeros((TILE[1] + CAPTION, TILE[0], 3), np.uint8)
     tile[: TILE[1]] = frame.crops(around, TILE, resize="letterbox")[0]
     certain = "" if item.confidence is None else f" {item.confidence:.2f}"
     lines = (f"{item.truth or '-'} > {item.found or '-'}{certain}", f"{item.outcome} | {item.source}")
     for row, line in enumerate(lines):
         place = (3, TILE[1] + 13 + 15 * row)
-        cv2.putText(tile, line[:36], place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (235, 235, 235), 1, cv2.LINE_AA)
+        cv2.putText(tile, line[:32], place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (235, 235, 235), 1, cv2.LINE_AA)
     return tile
 
 

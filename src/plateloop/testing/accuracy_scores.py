@@ -13,7 +13,7 @@ from plateloop import __version__
 from plateloop.testing.judge import OUTCOMES, Item
 from plateloop.testing.metrics import bootstrap, character_error_rate, fold, reliability
 
-HEAD = ("group", "plates", "right", "share", "95 %", "O=0", "CER", "extra")
+HEAD = ("group", "plates", "right", "share", "95 % in", "O=0", "CER", "extra")
 
 
 class Score(BaseModel):
@@ -39,7 +39,7 @@ class Score(BaseModel):
             str(self.plates),
             str(self.right),
             f"{self.share:.1%}",
-            f"{self.low:.1%} to {self.high:.1%}",
+            f"{100 * self.low:.0f}–{100 * self.high:.0f}",
             f"{self.share_folded:.1%}",
             "-" if self.cer is None else f"{self.cer:.3f}",
             str(self.extra),
