@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -21,18 +21,21 @@ class _Strict(BaseModel):
 
 class Vehicle(_Strict):
     """A vehicle: box in pixels, class, colour; ``annotation`` says who made the label ("annotated" by people,
-    "auto" by a network), ``score`` how sure a network was."""
+    "auto" by a network), ``score`` how sure a network was. ``attributes`` keeps what a foreign format says
+    beyond this, so that it can be written again."""
 
     box: Box
     label: str
     color: str | None = None
     annotation: str | None = None
     score: float | None = None
+    attributes: dict[str, str] = {}
 
 
 class Plate(_Strict):
     """A plate: box in pixels, corners clockwise from its own top left, text A-Z 0-9 without separators,
-    ``annotation`` says who read it, ``vehicle`` is an index into the record's vehicles."""
+    ``annotation`` says who read it, ``vehicle`` is an index into the record's vehicles, ``attributes`` as a
+    vehicle's ("raw_text" is the text as its source writes it, "label" the source's word for a plate)."""
 
     box: Box
     corners: Corners | None = None
@@ -40,6 +43,7 @@ class Plate(_Strict):
     region: str | None = None
     vehicle: int | None = None
     annotation: str | None = None
+    attributes: dict[str, str] = {}
 
 
 class Record(_Strict):
@@ -49,7 +53,7 @@ class Record(_Strict):
     not list; what lies in an ``ignore`` list counts neither as object nor as background. A picture that is
     wholly one plate or one vehicle (a crop) carries it as a box over the whole picture. ``texts`` are plate
     texts that appear somewhere in the picture, their places unknown. ``sequence`` groups pictures of one
-    object or video, ``tags`` are free words (such as "night").
+    object or video, ``tags`` are free words (such as "night"), ``attributes`` as a vehicle's.
     """
 
     file: str
@@ -68,12 +72,14 @@ class Record(_Strict):
     texts: tuple[str, ...] = ()
     sequence: str | None = None
     tags: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
 
 
-def read_manifest(folder: Path) -> Iterator[Record]:
+def read_manifest(folder: Path, skip: Callable[[str, str], None] | None = None) -> Iterator[Record]:
     """The records of ``folder``'s manifest, one at a time.
 
-    Raises UserError where there is no manifest, or a line that is no record (with its number).
+    A line that is no record is told to ``skip`` (its place, the reason) and passed over; without ``skip`` it
+    raises UserError. Raises UserError where there is no manifest.
     """
     path = folder / NAME
     if not path.is_file():
@@ -82,11 +88,20 @@ def read_manifest(folder: Path) -> Iterator[Record]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    yield Record.model_validate_json(line)
+                    record = Record.model_validate_json(line)
                 except ValidationError as error:
-                    fault = error.errors()[0]
-                    place = ".".join(str(part) for part in fault["loc"])
-                    raise UserError(f"{path}:{number}: {place}: {fault['msg']}") from None
+                    if skip is None:
+                        raise UserError(f"{path}:{number}: {fault(error)}") from None
+                    skip(f"{NAME}:{number}", fault(error))
+                else:
+                    yield record
+
+
+def fault(error: ValidationError) -> str:
+    """The first thing that is wrong with a record, in one line: its place and what is amiss."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def write_manifest(folder: Path, records: Iterable[Record]) -> int:

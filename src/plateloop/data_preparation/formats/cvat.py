@@ -1,0 +1,212 @@
+"""CVAT for images 1.1: one ``annotations.xml`` with boxes, polygons and their attributes.
+
+A plate's corners are a polygon of 4 points. What is known about a picture as a whole is a ``tag`` named
+``picture`` with attributes; other tags are the record's.
+https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/
+"""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from plateloop.data_preparation.formats import holds
+from plateloop.data_preparation.formats.shapes import (
+    Shape,
+    decimal,
+    from_outline,
+    objects,
+    outline,
+    shapes,
+    to_box,
+)
+from plateloop.data_preparation.manifest import Record
+from plateloop.data_preparation.pictures import SPLITS, locate, place, relative, size, split_of, walk
+from plateloop.data_preparation.report import Report
+from plateloop.errors import UserError
+
+HOLDS = holds.ALL
+
+_PICTURE = "picture"
+_FIELDS = ("source", "license", "region", "sequence")
+
+
+def read(folder: Path, report: Report) -> Iterator[Record]:
+    """The pictures of every CVAT file under ``folder``.
+
+    Raises UserError where there is none.
+    """
+    found = False
+    for path in walk(folder, frozenset({".xml"})):
+        found = True
+        yield from _records(path, folder, report)
+    if not found:
+        raise UserError(f"{folder}: no XML file there, as CVAT for images has")
+
+
+def _records(path: Path, folder: Path, report: Report) -> Iterator[Record]:
+    name = relative(path, folder)
+    images = 0
+    try:
+        for _, node in ET.iterparse(path):
+            if node.tag == "image":
+                images += 1
+                label = f"{name}: {node.get('name', node.get('id'))}"
+                record = report.attempt(label, _record, node, path, folder, report)
+                node.clear()
+                if record is not None:
+                    yield record
+    except ET.ParseError as error:
+        # What stood before the fault has been read and is good.
+        report.skip(name, f"no well-formed XML: {error}")
+        return
+    if not images:
+        report.skip(name, "no CVAT for images: no <image>")
+
+
+def _record(node: ET.Element, path: Path, folder: Path, report: Report) -> Record:
+    subset = (node.get("subset") or "").lower()
+    base = relative(path.parent, folder)
+    stated = node.attrib["name"]
+    picture = locate(folder, stated, "images", f"images/{subset}", base, f"{base}/images")
+    width, height = size(picture)
+    said = tuple(int(float(node.get(side) or 0)) for side in ("width", "height"))
+    if all(said) and said != (width, height):
+        raise ValueError(f"says {said[0]}×{said[1]}, the picture has {width}×{height}")
+    found: list[Shape] = []
+    fields: dict[str, Any] = {"tags": (), "texts": ()}
+    extra: dict[str, str] = {}
+    for child in node:
+        attributes = {a.get("name", ""): a.text or "" for a in child.findall("attribute")}
+        if child.tag == "tag" and child.get("label") == _PICTURE:
+            fields |= {key: attributes.pop(key) for key in _FIELDS if key in attributes}
+            fields["texts"] = tuple(attributes.pop("texts", "").split())
+            extra = attributes
+        elif child.tag == "tag":
+            fields["tags"] += (child.get("label", ""),)
+        else:
+            shape = _shape(child, attributes)
+            found += [shape] if shape else []
+            report.lost[f"{child.tag}s"] += shape is None
+    return Record(
+        file=relative(picture, folder),
+        width=width,
+        height=height,
+        split=SPLITS.get(subset) or split_of(relative(picture, folder)),
+        attributes=extra,
+        **fields,
+        **objects(found),
+    )
+
+
+def _shape(node: ET.Element, attributes: dict[str, str]) -> Shape | None:
+    label = node.get("label")
+    if not label:
+        raise ValueError(f"a {node.tag} without label")
+    for key, default in (("occluded", "0"), ("group_id", "")):
+        if node.get(key, default) != default:
+            attributes.setdefault(key, node.get(key, ""))
+    if node.tag == "polygon":
+        points = [point.split(",") for point in node.attrib["points"].split(";") if point.strip()]
+        return from_outline(label, points, attributes)
+    if node.tag != "box":
+        return None
+    box = to_box([node.attrib[side] for side in ("xtl", "ytl", "xbr", "ybr")])
+    angle = math.radians(float(node.get("rotation") or 0))
+    if not angle:
+        return Shape(label, box, None, attributes)
+    x, y, w, h = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    turned = [
+        (
+            x + i * w * math.cos(angle) - j * h * math.sin(angle),
+            y + i * w * math.sin(angle) + j * h * math.cos(angle),
+        )
+        for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
+    return from_outline(label, turned, attributes)
+
+
+def write(records: Iterable[Record], source: Path, target: Path, report: Report, link: bool = False) -> None:
+    """Write ``annotations.xml`` and ``images``.
+
+    The file's head declares the labels and attributes that a CVAT project needs for the import; ``records``
+    is gone through twice for it.
+    """
+    declared: dict[str, dict[str, None]] = {}
+    for record in records:
+        for shape in shapes(record):
+            declared.setdefault(shape.label, {}).update(dict.fromkeys(_said(shape)))
+        for tag in record.tags:
+            declared.setdefault(tag, {})
+        if picture := _picture(record):
+            declared.setdefault(_PICTURE, {}).update(dict.fromkeys(picture))
+    target.mkdir(parents=True, exist_ok=True)
+    partial = target / "annotations.partial"
+    with partial.open("w", encoding="utf-8") as out:
+        out.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
+        out.write(_meta(declared))
+        for index, record in enumerate(records):
+            name = record.file.removeprefix("images/")
+            place(source / record.file, target / "images" / name, link)
+            out.write(_image(index, name, record))
+            report.written += 1
+        out.write("</annotations>\n")
+    partial.replace(target / "annotations.xml")
+
+
+def _said(shape: Shape) -> dict[str, str]:
+    drawn = outline(shape)
+    return drawn[1] if drawn else dict(shape.attributes)
+
+
+def _picture(record: Record) -> dict[str, str]:
+    said = {key: getattr(record, key) for key in _FIELDS} | {"texts": " ".join(record.texts)}
+    return {key: value for key, value in said.items() if value} | record.attributes
+
+
+def _meta(declared: dict[str, dict[str, None]]) -> str:
+    lines = ["  <meta>\n    <task>\n      <labels>\n"]
+    for label, attributes in declared.items():
+        lines.append(f"        <label>\n          <name>{escape(label)}</name>\n          <attributes>\n")
+        lines += [
+            f"            <attribute><name>{escape(name)}</name><mutable>False</mutable>"
+            "<input_type>text</input_type><default_value></default_value><values></values></attribute>\n"
+            for name in attributes
+        ]
+        lines.append("          </attributes>\n        </label>\n")
+    return "".join([*lines, "      </labels>\n    </task>\n  </meta>\n"])
+
+
+def _image(index: int, name: str, record: Record) -> str:
+    subset = f' subset="{record.split}"' if record.split else ""
+    sides = f'width="{record.width}" height="{record.height}"'
+    lines = [f'  <image id="{index}" name={quoteattr(name)}{subset} {sides}>\n']
+    for shape in shapes(record):
+        said = _said(shape)
+        if shape.corners is not None:
+            points = ";".join(f"{decimal(x, 2, 9)},{decimal(y, 2, 9)}" for x, y in shape.corners)
+            tag, place_of = "polygon", f'points="{points}"'
+        else:
+            edges = zip(("xtl", "ytl", "xbr", "ybr"), shape.box, strict=True)
+            tag, place_of = "box", " ".join(f'{side}="{decimal(v, 2, 9)}"' for side, v in edges)
+        flags = f'occluded="{said.pop("occluded", "0")}"'
+        flags += f" group_id={quoteattr(said.pop('group_id'))}" if "group_id" in said else ""
+        head = f'label={quoteattr(shape.label)} source="manual" {flags} {place_of} z_order="0"'
+        lines.append(f"    <{tag} {head}>\n{_attributes(said)}    </{tag}>\n")
+    tags: list[tuple[str, dict[str, str]]] = [(tag, {}) for tag in record.tags]
+    tags += [(_PICTURE, _picture(record))] if _picture(record) else []
+    for tag, said in tags:
+        head = f'label={quoteattr(tag)} source="manual"'
+        lines.append(f"    <tag {head}>\n{_attributes(said)}    </tag>\n")
+    return "".join([*lines, "  </image>\n"])
+
+
+def _attributes(said: dict[str, str]) -> str:
+    return "".join(
+        f"      <attribute name={quoteattr(name)}>{escape(value)}</attribute>\n"
+        for name, value in said.items()
+    )

@@ -1,0 +1,82 @@
+"""LPRNet folders, as NVIDIA TAO reads them: ``image/NAME``, ``label/NAME.txt`` and a list of characters.
+
+https://docs.nvidia.com/tao/tao-toolkit/text/character_recognition/lprnet.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from plateloop.data_preparation.formats import crops
+from plateloop.data_preparation.formats.crops import characters, crop, crop_text
+from plateloop.data_preparation.manifest import Record
+from plateloop.data_preparation.pictures import FlatNames, Split, bases, beside, place, relative
+from plateloop.data_preparation.report import Report
+from plateloop.errors import UserError
+
+HOLDS = crops.HOLDS
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+def read(folder: Path, report: Report) -> Iterator[Record]:
+    """The pictures with a label file, in ``folder`` and its split folders.
+
+    Raises UserError where no ``label`` (or ``labels``) folder is there.
+    """
+    found = False
+    for base, split in bases(folder):
+        labels = next((base / name for name in ("label", "labels") if (base / name).is_dir()), None)
+        pictures = next((base / name for name in ("image", "images") if (base / name).is_dir()), base)
+        if labels is None:
+            continue
+        found = True
+        for path in sorted(labels.glob("*.txt")):
+            picture = beside(pictures, path.stem)
+            if picture is None:
+                report.skip(relative(path, folder), f"no picture {path.stem} in {pictures.name}")
+            else:
+                record = report.attempt(relative(path, folder), labelled, path, picture, folder, split)
+                if record is not None:
+                    yield record
+        for path in sorted(pictures.iterdir()):
+            if path.suffix.lower() in _SUFFIXES and not (labels / f"{path.stem}.txt").is_file():
+                report.skip(relative(path, folder), "no label file")
+    if not found:
+        raise UserError(f"{folder}: no folder `label` there, as LPRNet has beside `image`")
+
+
+def labelled(path: Path, picture: Path, folder: Path, split: Split | None) -> Record:
+    """The crop ``picture`` whose text is the one line of the file ``path``."""
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if len(lines) != 1:
+        raise ValueError(f"{len(lines)} lines of text, not one")
+    return crop(picture, folder, lines[0], split)
+
+
+def write(records: Iterable[Record], source: Path, target: Path, report: Report, link: bool = False) -> None:
+    """Write ``image``, ``label`` (in a folder a split) and ``characters_list.txt``."""
+    names = FlatNames()
+    seen: set[str] = set()
+    for record in records:
+        text = crop_text(record, report)
+        if text is None:
+            continue
+        part = record.split or ""
+        name = names.take(record.file, part)
+        suffix = Path(record.file).suffix
+        suffix = suffix if suffix.lower() in _SUFFIXES else ".png"
+        if (
+            report.attempt(
+                record.file, place, source / record.file, target / part / "image" / f"{name}{suffix}", link
+            )
+            is None
+        ):
+            continue
+        (target / part / "label").mkdir(exist_ok=True)
+        (target / part / "label" / f"{name}.txt").write_text(f"{text}\n", encoding="utf-8")
+        seen |= set(text)
+        report.written += 1
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "characters_list.txt").write_text(characters(seen), encoding="utf-8")
