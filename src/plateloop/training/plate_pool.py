@@ -1,0 +1,237 @@
+"""A rolling pool of synthetic plates: worker processes render into shared files, the GPU holds a copy.
+
+Rendering a plate costs far more than augmenting it on the GPU, so each is used many times, every time with
+fresh augmentation, until a new one takes its slot.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plateloop.data_preparation.synthetic.plate import PlateImage
+from plateloop.errors import UserError
+from plateloop.geometry import homography, project
+from plateloop.networks.ctc import MAX_LENGTH, encode
+from plateloop.networks.lprnet import HEIGHT, WIDTH
+
+Render = Callable[[np.random.Generator], PlateImage]
+
+# One record a slot: what training needs of a PlateImage, the plate filling the network's whole input.
+SLOT = np.dtype(
+    [
+        ("image", np.uint8, (HEIGHT, WIDTH, 3)),
+        ("classes", np.uint8, MAX_LENGTH),
+        ("char_rows", np.uint8, MAX_LENGTH),
+        # Middle of each character's left and right side, in units of the plate (0 to 1).
+        ("char_sides", np.float32, (MAX_LENGTH, 2, 2)),
+        ("aspect", np.float32),
+        ("rows", np.uint8),
+        ("region", "U3"),
+    ]
+)
+
+
+def slot_of(plate: PlateImage) -> NDArray[np.void]:
+    """``plate`` as a pool record (0-dimensional, dtype ``SLOT``): its four corners fill the picture."""
+    target = np.array([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float32)
+    corners = plate.corners
+    width = float(np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3])) / 2
+    height = float(np.linalg.norm(corners[3] - corners[0]) + np.linalg.norm(corners[2] - corners[1])) / 2
+    image, shrink = plate.image, min(width / WIDTH, height / HEIGHT)
+    if shrink > 1.2:
+        size = (round(image.shape[1] / shrink), round(image.shape[0] / shrink))
+        scale = np.array([size[0] / image.shape[1], size[1] / image.shape[0]], np.float32)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        corners = corners * scale
+    # Points are continuous and a pixel's middle lies at its half, OpenCV's pixels are their middles.
+    matrix = homography(corners - np.float32(0.5), target - np.float32(0.5))
+    slot = np.zeros((), SLOT)
+    slot["image"] = cv2.warpPerspective(
+        image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    count = len(plate.text)
+    classes, _ = encode([plate.text])
+    slot["classes"] = classes[0].numpy()
+    slot["char_rows"][:count] = plate.char_rows
+    quads = plate.char_corners
+    sides = np.stack([quads[:, [0, 3]].mean(1), quads[:, [1, 2]].mean(1)], 1).astype(np.float32)
+    unit = homography(plate.corners, np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32))
+    slot["char_sides"][:count] = project(unit, sides)
+    slot["aspect"], slot["rows"], slot["region"] = width / height, plate.rows, plate.region or ""
+    return slot
+
+
+def _produce(
+    folder: Path,
+    render: Render,
+    worker: int,
+    workers: int,
+    seed: int,
+    stop: Event,
+    done: int,
+    rounds: int | None,
+) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    slots = np.load(folder / "slots.npy", mmap_mode="r+")
+    written = np.load(folder / "written.npy", mmap_mode="r+")
+    mine = range(worker, len(slots), workers)
+    serial = done
+    while not stop.is_set() and (rounds is None or serial < rounds * len(mine)):
+        # The content depends on seed, worker and serial number only.
+        rng = np.random.default_rng([seed, worker, serial])
+        plate = render(rng)
+        while not 1 <= len(plate.text) <= MAX_LENGTH:
+            plate = render(rng)
+        slots[mine[serial % len(mine)]] = slot_of(plate)
+        serial += 1
+        written[worker] = serial
+
+
+class PlatePool:
+    """Worker processes that render plates, and a copy of their plates on ``device``.
+
+    The files in ``folder`` outlive the pool: a later pool with the same ``slots``, ``workers`` and ``seed``
+    continues where an earlier one ended. Use as a context manager; ``render`` must be a function that a new
+    process can import. With ``rounds`` the workers stop after filling all slots that many times.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        render: Render,
+        slots: int,
+        workers: int,
+        seed: int,
+        device: torch.device,
+        regions: tuple[str, ...],
+        rounds: int | None = None,
+    ) -> None:
+        if not 1 <= workers <= slots:
+            raise UserError(
+                f"{workers} workers for {slots} slots: give at least one worker and one slot each"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self._counts = self._open(folder, slots, workers)
+        self._slots = np.load(folder / "slots.npy", mmap_mode="r")
+        self._copied = np.zeros(workers, np.int64)
+        self._region_index = {region: index for index, region in enumerate(regions)}
+        self._workers = workers
+        self._by_rows: dict[int, Tensor] = {}
+        self.images = torch.zeros(slots, 3, HEIGHT, WIDTH, dtype=torch.uint8, device=device)
+        self.classes = torch.zeros(slots, MAX_LENGTH, dtype=torch.int64, device=device)
+        self.char_rows = torch.zeros(slots, MAX_LENGTH, dtype=torch.int64, device=device)
+        self.char_sides = torch.zeros(slots, MAX_LENGTH, 2, 2, device=device)
+        self.aspects = torch.ones(slots, device=device)
+        self.rows = torch.zeros(slots, dtype=torch.int64, device=device)
+        self.regions = torch.full((slots,), -1, dtype=torch.int64, device=device)
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.Event()
+        self._processes = [
+            context.Process(
+                target=_produce,
+                args=(folder, render, worker, workers, seed, self._stop, int(self._counts[worker]), rounds),
+                daemon=True,
+            )
+            for worker in range(workers)
+        ]
+
+    @staticmethod
+    def _open(folder: Path, slots: int, workers: int) -> NDArray[np.int64]:
+        files = folder / "slots.npy", folder / "written.npy"
+        if all(file.is_file() for file in files):
+            old, counts = np.load(files[0], mmap_mode="r"), np.load(files[1], mmap_mode="r")
+            if len(old) == slots and len(counts) == workers and old.dtype == SLOT:
+                return np.asarray(counts)
+        np.lib.format.open_memmap(files[0], "w+", SLOT, (slots,))
+        np.lib.format.open_memmap(files[1], "w+", np.int64, (workers,))
+        return np.asarray(np.load(files[1], mmap_mode="r"))
+
+    def __enter__(self) -> PlatePool:
+        for process in self._processes:
+            process.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for process in self._processes:
+            process.join(10)
+            if process.is_alive():
+                process.terminate()
+
+    @property
+    def rendered(self) -> int:
+        """How many plates the workers have made, earlier pools of the folder included."""
+        return int(self._counts.sum())
+
+    def wait_for(self, plates: int, timeout: float = 300) -> None:
+        """Wait until ``plates`` slots are filled, and copy them.
+
+        Raises RuntimeError where the workers died or are too slow for ``timeout`` seconds.
+        """
+        start = time.monotonic()
+        while self.rendered < plates:
+            if (
+                not any(process.is_alive() for process in self._processes)
+                or time.monotonic() - start > timeout
+            ):
+                raise RuntimeError(
+                    f"{self.rendered} of {plates} synthetic plates after {timeout:.0f} s at most"
+                )
+            time.sleep(0.05)
+        while self.refresh():
+            pass
+
+    def refresh(self, most: int = 8192) -> int:
+        """Copy at most ``most`` newly rendered plates to the device; returns how many."""
+        counts = np.array(self._counts)
+        parts = []
+        for worker, (old, new) in enumerate(zip(self._copied, counts, strict=True)):
+            own = len(range(worker, len(self._slots), self._workers))
+            start = max(int(old), int(new) - own)
+            end = min(int(new), start + -(-most // self._workers))
+            parts.append(worker + self._workers * (np.arange(start, end) % own))
+            self._copied[worker] = end
+        index = np.concatenate(parts)
+        if not len(index):
+            return 0
+        slots = self._slots[index]
+        where = torch.from_numpy(index).to(self.images.device)
+
+        def put(target: Tensor, values: NDArray[np.generic]) -> None:
+            target[where] = torch.from_numpy(np.ascontiguousarray(values)).to(target.device).to(target.dtype)
+
+        put(self.images, slots["image"].transpose(0, 3, 1, 2))
+        put(self.classes, slots["classes"])
+        put(self.char_rows, slots["char_rows"])
+        put(self.char_sides, slots["char_sides"])
+        put(self.aspects, slots["aspect"])
+        put(self.regions, np.array([self._region_index.get(r, -1) for r in slots["region"]], np.int64))
+        put(self.rows, slots["rows"])
+        self._by_rows = {rows: (self.rows == rows).nonzero().squeeze(1) for rows in (1, 2)}
+        return len(index)
+
+    def draw(self, count: int, two_rows: float) -> Tensor:
+        """Indices (``count``,) of filled slots, a share ``two_rows`` of them plates of two rows (as far as
+        there are any)."""
+        one, two = self._by_rows[1], self._by_rows[2]
+        number = round(count * two_rows) if len(two) and len(one) else count * (len(two) > 0)
+        parts = [
+            there[torch.randint(len(there), (share,), device=there.device)]
+            for there, share in ((two, number), (one, count - number))
+            if share
+        ]
+        return torch.cat(parts)

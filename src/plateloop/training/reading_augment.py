@@ -1,0 +1,204 @@
+"""What light, lens, sensor and codec do to a plate, batched on the GPU.
+
+All take and return pictures (N, 3, 64, 160) in [0, 1]. What differs from plate to plate is drawn for each;
+what needs its own picture size or kernel is drawn for a handful of plates at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from plateloop.networks.lprnet import HEIGHT, WIDTH
+
+
+class Damage(BaseModel):
+    """How badly plates are seen. Shares are of all plates, strengths are standard deviations."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contrast: float = Field(0.35, description="of the logarithm of contrast")
+    brightness: float = Field(0.15, description="added to all pixels, of full scale")
+    gamma: float = Field(0.3, description="of the logarithm of gamma")
+    cast: float = Field(0.1, description="of the logarithm of each channel's gain")
+    grey: float = Field(0.15, description="share seen without colour, as by an infrared camera")
+    invert: float = Field(0.02, description="share with light and dark exchanged")
+    shading: float = Field(0.35, description="share with a shadow's edge or a slope of light")
+    glare: float = Field(0.12, description="share with a bright spot")
+    dirt: float = Field(0.2, description="share with patches that cover a part")
+    smallest: int = Field(13, description="least height of the crop as the camera saw it, pixels")
+    sharp: float = Field(0.3, description="share that is not made smaller")
+    blur: float = Field(0.6, description="share blurred by focus or motion, before it is made smaller")
+    noise: float = Field(0.04, description="of the sensor noise's strength")
+    jpeg: float = Field(0.6, description="share compressed")
+    group: int = Field(32, description="plates that share a size, a kernel and a JPEG quality")
+
+
+def _uniform(n: int, low: float, high: float, like: Tensor) -> Tensor:
+    return torch.rand(n, 1, 1, 1, device=like.device) * (high - low) + low
+
+
+def _normal(n: int, like: Tensor, channels: int = 1) -> Tensor:
+    return torch.randn(n, channels, 1, 1, device=like.device)
+
+
+def _some(n: int, share: float, like: Tensor) -> Tensor:
+    return torch.rand(n, 1, 1, 1, device=like.device) < share
+
+
+def _plane(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates from -1 to 1, (1, 1, 1, W) and (1, 1, H, 1)."""
+    height, width = like.shape[2:]
+    x = torch.linspace(-1, 1, width, device=like.device).view(1, 1, 1, -1)
+    return x, torch.linspace(-1, 1, height, device=like.device).view(1, 1, -1, 1)
+
+
+def surround(images: Tensor, places: Tensor, backgrounds: Tensor) -> Tensor:
+    """Put ``backgrounds`` (N, 3, 64, 160) around plates; some plates get a holder's frame first.
+
+    ``places`` (N, 64, 160, 2) tells where on its plate each pixel lies.
+    """
+    n = len(images)
+    beyond = (places - 0.5).abs().amax(-1)[:, None] - 0.5
+    frame_width = _uniform(n, 0.01, 0.08, images) * _some(n, 0.35, images)
+    frame = (_uniform(n, 0, 1, images) ** 2 + 0.03 * _normal(n, images, 3)).clamp(0, 1)
+    outside = torch.where(beyond < frame_width, frame, backgrounds)
+    # A soft rim of about a pixel.
+    alpha = (beyond * HEIGHT + 0.5).clamp(0, 1)
+    return images * (1 - alpha) + outside * alpha
+
+
+def dirty(images: Tensor, damage: Damage) -> Tensor:
+    """Cover parts with one to two flat or see-through patches, small against a character or thin."""
+    n = len(images)
+    x, y = _plane(images)
+    for share in (damage.dirt, damage.dirt / 2):
+        width, height = _uniform(n, 0.01, 0.12, images), _uniform(n, 0.03, 0.3, images)
+        x0, y0 = _uniform(n, -1, 1, images), _uniform(n, -1, 1, images)
+        tilt = _uniform(n, -0.5, 0.5, images)
+        patch = ((x - x0 + tilt * (y - y0)).abs() < width) & ((y - y0).abs() < height)
+        strength = patch * _uniform(n, 0.3, 1, images) * _some(n, share, images)
+        images = torch.lerp(images, _uniform(n, 0, 1, images).expand(n, 3, 1, 1), strength)
+    return images
+
+
+def lit(images: Tensor, damage: Damage) -> Tensor:
+    """Light: shadows and slopes, glare, contrast, brightness, gamma, colour cast, grey, inversion."""
+    n = len(images)
+    x, y = _plane(images)
+    angle = _uniform(n, 0, 2 * math.pi, images)
+    along = x * angle.cos() + y * angle.sin() - _uniform(n, -0.8, 0.8, images)
+    edge = torch.sigmoid(along * torch.exp(_uniform(n, 0, 4, images)))
+    images = images * (1 - edge * _uniform(n, 0.1, 0.7, images) * _some(n, damage.shading, images))
+    radius = _uniform(n, 0.1, 0.6, images)
+    spot = torch.exp(
+        -((x - _uniform(n, -1, 1, images)) ** 2 * 4 + (y - _uniform(n, -1, 1, images)) ** 2) / radius**2
+    )
+    images = images + spot * _uniform(n, 0.1, 0.7, images) * _some(n, damage.glare, images)
+
+    middle = images.mean((1, 2, 3), keepdim=True)
+    contrast = torch.exp(damage.contrast * (_normal(n, images) - 0.7).clamp(-2.5, 1.2))
+    images = (images - middle) * contrast + middle + damage.brightness * _normal(n, images).clamp(-2.5, 2.5)
+    images = images.clamp(0, 1) ** torch.exp(damage.gamma * _normal(n, images).clamp(-2, 2))
+    images = images * torch.exp(damage.cast * _normal(n, images, 3).clamp(-2.5, 2.5))
+    grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    images = torch.where(_some(n, damage.grey, images), grey, images)
+    return torch.where(_some(n, damage.invert, images), 1 - images, images).clamp(0, 1)
+
+
+def _blur_kernel(reach: int) -> Tensor:
+    """A random kernel (2 · ``reach`` + 1 squared) of sum 1: a Gaussian, or a line's motion."""
+    axis = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    draw = torch.rand(3).tolist()
+    if draw[0] < 0.5:
+        sigma = 0.4 + 2.2 * draw[1] ** 1.5
+        kernel = torch.exp(-(x**2 + y**2) / (2 * sigma**2))
+    else:
+        angle, half = math.pi * draw[2], 0.5 + (reach - 0.5) * draw[1] ** 1.5
+        along = x * math.cos(angle) + y * math.sin(angle)
+        across = -x * math.sin(angle) + y * math.cos(angle)
+        kernel = (half + 0.5 - along.abs()).clamp(0, 1) * (1 - across.abs()).clamp(0, 1)
+    return kernel / kernel.sum()
+
+
+@cache
+def _dct(device: torch.device) -> Tensor:
+    k = torch.arange(8, dtype=torch.float64)
+    basis = torch.cos(math.pi / 8 * (k[None] + 0.5) * k[:, None]) * math.sqrt(2 / 8)
+    basis[0] /= math.sqrt(2)
+    return basis.float().to(device)
+
+
+# Annex K of ITU-T T.81, luminance; chrominance is coarser, close to this table's floor of 99.
+_LUMINANCE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+_TO_YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
+
+
+def compress(images: Tensor, quality: Tensor) -> Tensor:
+    """What JPEG of ``quality`` (N,), 1 to 100, leaves of ``images`` (N, 3, H, W), colour at full resolution.
+
+    The 8 × 8 cosine transform is quantised with the tables of ITU-T T.81, scaled as libjpeg does.
+    """
+    height, width = images.shape[2:]
+    bottom, right = -height % 8, -width % 8
+    padded = F.pad(images, (0, right, 0, bottom), mode="replicate")
+    to_ycc = images.new_tensor(_TO_YCC)
+    ycc = torch.einsum("dc,nchw->ndhw", to_ycc, padded * 255 - 128)
+    n, _, h, w = ycc.shape
+    blocks = ycc.reshape(n, 3, h // 8, 8, w // 8, 8).transpose(3, 4)
+    dct = _dct(images.device)
+    waves = dct @ blocks @ dct.T
+    scale = torch.where(quality < 50, 50 / quality.clamp(min=1), 2 - quality / 50)
+    luminance = images.new_tensor(_LUMINANCE)
+    table = torch.stack([luminance, *[(luminance * 1.6).clamp(17, 99)] * 2])
+    steps = (table * scale[:, None, None, None]).clamp(1, 255)[:, :, None, None]
+    waves = (waves / steps).round() * steps
+    blocks = dct.T @ waves @ dct
+    ycc = blocks.transpose(3, 4).reshape(n, 3, h, w)[..., :height, :width]
+    back = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(to_ycc), ycc)
+    return ((back + 128) / 255).clamp(0, 1)
+
+
+def recorded(images: Tensor, damage: Damage, smallest: Tensor) -> Tensor:
+    """Blur, fewer pixels, noise and compression, then enlarged again as the runtime does.
+
+    ``smallest`` (N,) is the least height in pixels for each plate. Plates that lie beside each other share
+    size, kernel and quality, so shuffle them first; put plates with like ``smallest`` together.
+    """
+    done = []
+    lows = smallest[:: damage.group].tolist()
+    for number, low in enumerate(lows):
+        part = images[number * damage.group : (number + 1) * damage.group]
+        n = len(part)
+        chance = torch.rand(6).tolist()
+        if chance[0] < damage.blur:
+            reach = 2 + int(5 * chance[1])
+            kernel = _blur_kernel(reach).to(part.device).expand(3, 1, -1, -1)
+            part = F.conv2d(F.pad(part, (reach,) * 4, mode="replicate"), kernel, groups=3)
+        height, width = HEIGHT, WIDTH
+        if chance[2] >= damage.sharp:
+            height = round(low * (HEIGHT / low) ** chance[3])
+            width = min(WIDTH, max(36, round(height * (1.8 + 2.2 * chance[4]))))
+            part = F.interpolate(part, (height, width), mode="area")
+        strength = damage.noise * _normal(n, part).abs()
+        colored = torch.randn_like(part) * 0.6 + torch.randn_like(part[:, :1])
+        part = (part + strength * colored).clamp(0, 1)
+        if chance[5] < damage.jpeg:
+            part = compress(part, 15 + 80 * torch.rand(n, device=part.device))
+        done.append(F.interpolate(part, (HEIGHT, WIDTH), mode="bilinear", align_corners=False))
+    return torch.cat(done)
