@@ -8,6 +8,7 @@ import typer
 
 from plateloop.cli import data, testing, training
 from plateloop.cli.read import read
+from plateloop.cli.run import run
 from plateloop.errors import UserError
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("read")(read)
+app.command("run")(run)
 app.add_typer(data.app)
 app.add_typer(testing.app)
 for _command in (training.train, training.evaluate, training.export, training.networks):

@@ -96,6 +96,11 @@ class Intake(Generic[Item]):
         with self._changed:
             return self._dropped[stream]
 
+    def drained(self, stream: int) -> bool:
+        """Whether ``stream`` is closed and all its items were taken."""
+        with self._changed:
+            return stream not in self._open and not self._queues[stream]
+
     def waiting(self, stream: int) -> int:
         """How many items of ``stream`` wait now."""
         with self._changed:

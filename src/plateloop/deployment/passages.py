@@ -74,14 +74,15 @@ class Passages:
         """The passage that ``track`` belongs to."""
         return self._of_track.get(track)
 
-    def see(self, track: int, time_s: float, vehicle: EventVehicle | None) -> None:
-        """A track was seen in a frame, as a vehicle or (None) only as a plate."""
+    def see(self, track: int, time_s: float, vehicle: EventVehicle | None, frames: int = 1) -> None:
+        """A track was seen, as a vehicle or (None) only as a plate, at the end of ``frames`` frames."""
         passage = self._of_track.get(track)
         if passage is None:
             passage = Passage(track, time_s, time_s)
             self._of_track[track] = self._open[passage.id] = passage
         passage.lost = False
-        passage.frames += time_s > passage.last_s or not passage.frames
+        if time_s > passage.last_s or not passage.frames:
+            passage.frames += frames
         passage.last_s = time_s
         if vehicle is not None:
             passage.vehicle = vehicle

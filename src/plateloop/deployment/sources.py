@@ -100,6 +100,21 @@ def check(url: str) -> None:
         raise UserError(f"{url}: the file is empty (0 bytes)")
 
 
+def probe(config: SourceConfig) -> int | None:
+    """How many pictures a file or folder is said to hold; None where that is not known, and of live sources.
+
+    Raises UserError where a file or folder cannot be read at all; network sources are not contacted.
+    """
+    check(config.url)
+    path = Path(config.url)
+    if path.is_dir():
+        return len(_pictures(path))
+    if not path.is_file():
+        return None
+    with _open_file(config) as container:
+        return _video(container, config).frames or None
+
+
 def frames(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
     """The pictures of a source until it ends or ``stop`` is set.
 
@@ -133,11 +148,7 @@ def _folder(folder: Path, config: SourceConfig, stop: threading.Event) -> Iterat
 
 
 def _file(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
-    try:
-        container = _open(config)
-    except SourceError as error:
-        raise UserError(f"{config.url}: {error}") from None
-    with container:
+    with _open_file(config) as container:
         stream = _video(container, config)
         count = 0
         for shot in _decoded(container, stream, config, stop):
@@ -179,6 +190,13 @@ def _network(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
         if not stop.is_set():
             log.warning("%s: %s; trying again in %.0f s", config.title, problem, pause)
             stop.wait(pause)
+
+
+def _open_file(config: SourceConfig) -> InputContainer:
+    try:
+        return _open(config)
+    except SourceError as error:
+        raise UserError(f"{config.url}: {error}") from None
 
 
 def _open(config: SourceConfig) -> InputContainer:

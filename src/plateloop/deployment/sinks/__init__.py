@@ -1,1 +1,1 @@
-"""Where results go: one file a sink."""
+"""Where a pipeline's results go; each sink in its own thread behind a bounded queue."""

@@ -1,0 +1,150 @@
+"""``plateloop run``: read plates in videos and streams."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from plateloop.deployment.launch import Launch
+
+
+def run(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Video files, folders of pictures, RTSP or HTTP URLs, cameras (0, /dev/video0).",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Page with all settings; options override it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write; else runs/run-DATE-TIME.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, nothing else.")] = False,
+    overlay: Annotated[
+        bool | None,
+        typer.Option("--overlay/--no-overlay", help="Write an annotated MP4 of each source (default: yes)."),
+    ] = None,
+    interval: Annotated[
+        int | None, typer.Option(min=1, help="Detect vehicles in every n-th frame, track in between.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, tensorrt, openvino, coreml or directml.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=0, help="CPU threads; 0: one a core.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Networks with cards to use in place of the package's."),
+    ] = None,
+) -> None:
+    """Read the number plates of passing vehicles: one event a vehicle.
+
+    Writes DIR/events.jsonl and an annotated MP4 of each source, and prints a summary. Ctrl-C ends the run
+    cleanly. A source that cannot be read gives one line on stderr, the others run all the same; the exit code
+    is then 2.
+    """
+    from rich.console import Console
+
+    from plateloop.deployment.config import load_config
+    from plateloop.deployment.launch import launch
+
+    overrides: dict[str, dict[str, object]] = {
+        "networks": {"device": device, "threads": threads, "weights": weights},
+        "schedule": {"interval": interval},
+        "output": {"folder": out, "overlay": overlay},
+    }
+    settings = load_config(config, sources or [], overrides)
+    console = Console(stderr=True)
+    _log_to(console)
+    with launch(settings, sys.stdout if as_json else None) as launched:
+        failures = _follow(launched, console, quiet=as_json or not console.is_terminal)
+    reports = launched.pipeline.reports
+    if not as_json:
+        _summarize(launched, Console())
+    for report in reports:
+        if report.error is not None:
+            print(f"plateloop: {report.error}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(1)
+    if any(report.error is not None for report in reports):
+        raise typer.Exit(2)
+
+
+def _log_to(console: Console) -> None:
+    """Warnings as single lines on stderr, above the progress bars."""
+    import logging
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = f"plateloop: {record.getMessage()}"
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    logging.basicConfig(level=logging.WARNING, handlers=[Lines()], force=True)
+
+
+def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
+    """Run the pipeline beside the progress bars; Ctrl-C or SIGTERM end it cleanly, a second one at once."""
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    pipeline = launched.pipeline
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        pipeline.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f} frames/s"),
+        TextColumn("[bold]{task.fields[plates]}[/] plates"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with (
+            Progress(*columns, console=console, disable=quiet) as progress,
+            ThreadPoolExecutor(1) as executor,
+        ):
+            tasks = [
+                progress.add_task(report.source, total=length, rate=0.0, plates=0)
+                for report, length in zip(pipeline.reports, launched.lengths, strict=True)
+            ]
+            running = executor.submit(pipeline.run)
+            while not running.done():
+                wait([running], timeout=0.2)
+                for task, report in zip(tasks, pipeline.reports, strict=True):
+                    progress.update(task, completed=report.frames, rate=report.rate, plates=report.plates)
+            return running.result()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _summarize(launched: Launch, console: Console) -> None:
+    """A row a source: what went through and what was read."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("Source", box=None, header_style="bold", pad_edge=False)
+    for name in ("Frames", "Dropped", "Frames/s", "Vehicles", "Plates read", "Seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for report in launched.pipeline.reports:
+        cells = (report.frames, report.dropped, f"{report.rate:.1f}", report.vehicles, report.plates)
+        failed = " [red](failed)[/]" if report.error is not None else ""
+        table.add_row(escape(report.source) + failed, *map(str, cells), f"{report.seconds:.1f}")
+    console.print(table)
+    for path in sorted(launched.folder.iterdir()):
+        console.print(f"  {path}", soft_wrap=True, markup=False, highlight=False)

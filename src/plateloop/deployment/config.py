@@ -1,0 +1,112 @@
+"""The page that declares a pipeline: every key with its default and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plateloop.deployment.fusion import FusionConfig
+from plateloop.deployment.passages import PassageConfig
+from plateloop.deployment.sinks.mp4 import Mp4Config
+from plateloop.deployment.sources import SourceConfig
+from plateloop.deployment.stream import ScheduleConfig
+from plateloop.deployment.tracking import TrackerConfig
+from plateloop.errors import UserError
+
+
+class NetworksConfig(BaseModel):
+    """The networks and the device they run on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: Path | None = Field(None, description="folder of cards and ONNX files; else the package's")
+    device: str = Field("cpu", description="cpu, cuda, tensorrt, openvino…")
+    threads: int = Field(0, ge=0, description="CPU threads for the networks; 0: one a core")
+    batch: int = Field(8, ge=1, description="frames that go through the networks together at most")
+    latency_s: float = Field(0.05, ge=0, description="longest time that a frame waits for others to join it")
+
+
+class OutputConfig(BaseModel):
+    """What is written, and where."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path | None = Field(None, description="where everything goes; else runs/run-DATE-TIME")
+    overlay: bool = Field(True, description="write an annotated MP4 of each source")
+    trails: bool = Field(True, description="draw where each vehicle came from")
+    mp4: Mp4Config = Field(default_factory=Mp4Config, description="encoding of the annotated MP4")
+
+
+class PipelineConfig(BaseModel):
+    """A whole pipeline."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[SourceConfig, ...] = Field((), description="where pictures come from")
+    networks: NetworksConfig = Field(default_factory=NetworksConfig, description="see there")
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="see there")
+    tracker: TrackerConfig = Field(default_factory=TrackerConfig, description="see there")
+    fusion: FusionConfig = Field(default_factory=FusionConfig, description="see there")
+    events: PassageConfig = Field(default_factory=PassageConfig, description="see there")
+    output: OutputConfig = Field(default_factory=OutputConfig, description="see there")
+    queue: int = Field(8, ge=1, description="decoded frames that wait for each source, and for each sink")
+
+
+def load_config(
+    path: Path | None, sources: Sequence[str] = (), overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> PipelineConfig:
+    """Read and check a page (None: all defaults), with more ``sources`` (urls) and ``overrides``.
+
+    ``overrides`` holds section → key → value, and None for a value that was not given. Raises UserError
+    naming the key (and the likeliest intended one) where something is unknown or wrong.
+    """
+    data = _read(path) if path is not None else {}
+    data["sources"] = [*(data.get("sources") or ()), *({"url": url} for url in sources)]
+    for section, values in (overrides or {}).items():
+        given = {key: value for key, value in values.items() if value is not None}
+        if given:
+            data[section] = {**(data.get(section) or {}), **given}
+    try:
+        return PipelineConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise UserError(f"{path or 'settings'}: {_explain(first)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict | None):
+        raise UserError(f"{path}: not a page of settings (key: value)")
+    return data or {}
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    known = _keys(PipelineConfig, list(error["loc"][:-1]))
+    close = get_close_matches(str(error["loc"][-1]), known, 1)
+    return f"{where}: unknown key" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _keys(model: type[BaseModel], place: list[Any]) -> list[str]:
+    # The keys allowed at a place of the page; list positions on the way are passed over.
+    for part in place:
+        if isinstance(part, int):
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        inner = annotation if isinstance(annotation, type) else annotation.__args__[0]
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)

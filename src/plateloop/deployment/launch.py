@@ -1,0 +1,94 @@
+"""From a page to a pipeline that is ready to run: networks loaded, folder made, sinks open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from plateloop.deployment.config import PipelineConfig
+from plateloop.deployment.pipeline import Pipeline
+from plateloop.deployment.sinks.jsonl import JsonLines
+from plateloop.deployment.sinks.mp4 import Mp4
+from plateloop.deployment.sinks.worker import Sink
+from plateloop.deployment.sources import SourceConfig, probe
+from plateloop.errors import UserError
+from plateloop.runtime.cascade import Cascade, CascadeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A pipeline, the folder that it writes to, and the number of pictures of each source where known."""
+
+    pipeline: Pipeline
+    folder: Path
+    lengths: tuple[int | None, ...]
+    cascade: Cascade
+
+
+@contextmanager
+def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[Launch]:
+    """Prepare a pipeline; its files are closed on leaving. ``events_to`` gets the events as well.
+
+    Raises UserError, with nothing written yet, where no source can be read or the networks cannot be had.
+    """
+    lengths = _probe_all(config.sources)
+    networks = config.networks
+    cascade = Cascade.load(
+        networks.device,
+        networks.threads,
+        networks.weights,
+        # The stream itself decides where plates are sought, and tracks live on by low-scored detections.
+        CascadeConfig(direct="never", vehicle_score=config.tracker.low),
+    )
+    folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
+    videos = {
+        number: folder / f"{name}-annotated.mp4" for number, name in enumerate(file_names(config.sources))
+    }
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / "events.jsonl").open("w", encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written to ({error.strerror})") from None
+        sinks: list[Sink] = [JsonLines(file)]
+        if events_to is not None:
+            sinks.append(JsonLines(events_to))
+        if config.output.overlay:
+            sinks.append(Mp4(videos, config.output.mp4))
+        alphabet = cascade.sessions["lprnet"].card.alphabet
+        yield Launch(Pipeline(config, cascade, alphabet, sinks), folder, lengths, cascade)
+
+
+def file_names(sources: tuple[SourceConfig, ...]) -> list[str]:
+    """A file name for each source, without suffix: safe on any system, no two alike, no password."""
+    names: list[str] = []
+    for source in sources:
+        title = source.name or Path(re.sub(r"[?#].*", "", source.title)).stem
+        name = re.sub(r"[^\w.-]+", "_", title, flags=re.ASCII).strip("._")[:80] or "source"
+        taken = [other.lower() for other in names]
+        number = 1
+        while (name if number == 1 else f"{name}-{number}").lower() in taken:
+            number += 1
+        names.append(name if number == 1 else f"{name}-{number}")
+    return names
+
+
+def _probe_all(sources: tuple[SourceConfig, ...]) -> tuple[int | None, ...]:
+    if not sources:
+        raise UserError("nothing to run: name a video, a folder, a camera or a URL")
+    lengths: list[int | None] = []
+    problems = []
+    for source in sources:
+        try:
+            lengths.append(probe(source))
+        except UserError as error:
+            lengths.append(None)
+            problems.append(str(error))
+    if len(problems) == len(sources):
+        raise UserError("; ".join(problems))
+    return tuple(lengths)

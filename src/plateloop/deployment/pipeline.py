@@ -1,0 +1,193 @@
+"""Streams through the cascade: decode threads → batches → networks → tracks and events → sinks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from plateloop.deployment.batching import Intake
+from plateloop.deployment.config import PipelineConfig
+from plateloop.deployment.sinks.worker import Result, Sink, Worker
+from plateloop.deployment.sources import Shot, SourceConfig, frames, is_live
+from plateloop.deployment.stream import Stream, StreamConfig
+from plateloop.errors import UserError
+from plateloop.frame import Frame
+from plateloop.types import Color, Detections, Plates, Reading
+
+log = logging.getLogger(__name__)
+
+
+class Networks(Protocol):
+    """The stages of the cascade, each on many frames at once (``runtime.cascade.Cascade``)."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the vehicles' labels."""
+
+    def detect_vehicles(self, frames: Sequence[Frame]) -> list[Detections]:
+        """The vehicles of each frame."""
+
+    def find_plates(self, frames: Sequence[Frame], vehicles: Sequence[Detections]) -> list[Plates]:
+        """The plates in the given boxes of each frame."""
+
+    def read_plates(self, frames: Sequence[Frame], plates: Sequence[Detections]) -> list[tuple[Reading, ...]]:
+        """A reading for every plate of each frame."""
+
+    def name_colors(self, frames: Sequence[Frame], vehicles: Sequence[Detections]) -> list[tuple[Color, ...]]:
+        """A colour for every box of each frame."""
+
+
+@dataclass(slots=True)
+class StreamReport:
+    """What became of one source so far: counts, wall-clock seconds, and why it ended if it failed."""
+
+    source: str
+    frames: int = 0
+    dropped: int = 0
+    vehicles: int = 0
+    plates: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    ended: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+class Pipeline:
+    """Runs the sources of a page until they end or ``stop`` is called; may be run once.
+
+    ``reports`` (one a source, in order) grow while it runs; ``seconds`` says where the engine's time went.
+    """
+
+    def __init__(
+        self, config: PipelineConfig, networks: Networks, alphabet: str, sinks: Sequence[Sink] = ()
+    ) -> None:
+        """``alphabet`` names the columns of the readings' distributions."""
+        self.config = config
+        self.reports = [StreamReport(source.title) for source in config.sources]
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._networks = networks
+        self._sinks = sinks
+        self._stop = threading.Event()
+        self._intake: Intake[Shot] = Intake(config.queue)
+        settings = StreamConfig(config.schedule, config.tracker, config.fusion, config.events)
+        self._streams = [
+            Stream(source.title, networks.labels, alphabet, settings) for source in config.sources
+        ]
+
+    def stop(self) -> None:
+        """Let ``run`` come to its end: no new frames; what was seen so far is told and written out."""
+        self._stop.set()
+        self._intake.stop()
+
+    def run(self) -> list[Exception]:
+        """Process all sources; returns the errors of sinks that failed. A bad source is in its report."""
+        self._begun = time.perf_counter()
+        workers = [Worker(sink, self.config.queue) for sink in self._sinks]
+        threads = []
+        for number, source in enumerate(self.config.sources):
+            self._intake.open(number)
+            thread = threading.Thread(target=self._decode, args=(number, source), daemon=True)
+            thread.name = f"decode {number}"
+            threads.append(thread)
+        try:
+            for thread in threads:
+                thread.start()
+            while True:
+                with self._timed("waiting for frames"):
+                    batch = self._intake.take(self.config.networks.batch, self.config.networks.latency_s)
+                if not batch:
+                    break
+                self._process(batch, workers)
+                for number in range(len(self._streams)):
+                    if self._intake.drained(number):
+                        self._finish(number, workers)
+        finally:
+            self.stop()
+            for number in range(len(self._streams)):
+                self._finish(number, workers)
+            for worker in workers:
+                worker.close()
+            for thread in threads:
+                thread.join(timeout=5)
+        return [worker.error for worker in workers if worker.error is not None]
+
+    def _decode(self, number: int, source: SourceConfig) -> None:
+        report = self.reports[number]
+        wait = not is_live(source.url)
+        try:
+            for shot in frames(source, self._stop):
+                if not self._intake.put(number, shot, wait):
+                    break
+        except UserError as error:
+            report.error = str(error)
+        except Exception as error:  # one source's trouble is not the others'
+            report.error = f"{source.title}: {type(error).__name__}: {error}"
+            log.exception("%s failed", source.title)
+        finally:
+            self._intake.close(number)
+
+    def _process(self, batch: Sequence[tuple[int, Shot]], workers: Sequence[Worker]) -> None:
+        streams = [self._streams[number] for number, _ in batch]
+        shots = [shot for _, shot in batch]
+        asked = [row for row, shot in enumerate(shots) if streams[row].wants_vehicles(shot)]
+        with self._timed("tcnet"):
+            seen = self._networks.detect_vehicles([shots[row].frame for row in asked]) if asked else []
+        found = dict(zip(asked, seen, strict=True))
+        with self._timed("tracking"):
+            works = [
+                stream.follow(shot, found.get(row))
+                for row, (stream, shot) in enumerate(zip(streams, shots, strict=True))
+            ]
+        pictures = [shot.frame for shot in shots]
+        with self._timed("lpdnet"):
+            plates = self._networks.find_plates(pictures, [work.regions for work in works])
+        with self._timed("tracking"):
+            for stream, work, seen_plates in zip(streams, works, plates, strict=True):
+                stream.choose(work, seen_plates)
+        with self._timed("lprnet"):
+            readings = self._networks.read_plates(pictures, [work.plates for work in works])
+        with self._timed("colornet"):
+            colors = self._networks.name_colors(pictures, [work.painted for work in works])
+        for (number, _), work, texts, named in zip(batch, works, readings, colors, strict=True):
+            with self._timed("fusion and events"):
+                stream = self._streams[number]
+                events = stream.absorb(work, texts, named)
+                output = self.config.output
+                marks = stream.marks(work, output.trails) if output.overlay else []
+            self._count(number)
+            with self._timed("waiting for sinks"):
+                self._tell(Result(number, work.shot, tuple(marks), tuple(events)), workers)
+
+    def _count(self, number: int) -> None:
+        report = self.reports[number]
+        report.frames += 1
+        report.dropped = self._intake.dropped(number)
+        report.seconds = time.perf_counter() - self._begun
+
+    def _finish(self, number: int, workers: Sequence[Worker]) -> None:
+        if not self.reports[number].ended:
+            self._tell(Result(number, None, (), tuple(self._streams[number].finish())), workers)
+
+    def _tell(self, result: Result, workers: Sequence[Worker]) -> None:
+        report = self.reports[result.stream]
+        report.vehicles += sum(event.phase == "begin" for event in result.events)
+        report.plates += sum(event.phase == "end" and event.text is not None for event in result.events)
+        report.ended = result.shot is None
+        for worker in workers:
+            worker.put(result)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - start

@@ -1,0 +1,317 @@
+"""One stream's state: what is tracked, what is still worth looking at, and what has been told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from plateloop.deployment.fusion import FusionConfig, sharpness, weight
+from plateloop.deployment.overlay import Mark, as_box
+from plateloop.deployment.passages import PassageConfig, Passages
+from plateloop.deployment.sources import Shot
+from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
+from plateloop.frame import Frame
+from plateloop.geometry import clip, expand
+from plateloop.runtime import lpdnet
+from plateloop.runtime.lprnet import heights, quadrilaterals
+from plateloop.types import (
+    Color,
+    Corners,
+    Detections,
+    Event,
+    EventVehicle,
+    FloatArray,
+    IntArray,
+    Plates,
+    Reading,
+)
+
+NOBODY = -1
+SHOWN_S = 0.5
+
+
+class ScheduleConfig(BaseModel):
+    """What is done how often. A round is a frame in which vehicles are detected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval: int = Field(
+        3, ge=1, description="vehicles are detected in every n-th frame, tracked in between"
+    )
+    settled_every: int = Field(8, ge=1, description="rounds between looks at a plate whose text has settled")
+    blank_after: int = Field(6, ge=1, description="fruitless looks after which a vehicle is looked at less")
+    blank_every: int = Field(3, ge=1, description="rounds between looks at such a vehicle")
+    free_every: int = Field(
+        3, ge=1, description="rounds between looks for plates without a vehicle, while vehicles show no plate"
+    )
+    min_plate: float = Field(8.0, ge=1, description="height in pixels below which a plate is not read")
+    color_looks: int = Field(2, ge=0, description="times that a vehicle's colour is named")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """All settings of one stream's state."""
+
+    schedule: ScheduleConfig
+    tracker: TrackerConfig
+    fusion: FusionConfig
+    passages: PassageConfig
+
+
+@dataclass(slots=True)
+class Work:
+    """One frame on its way through the cascade.
+
+    ``regions`` are where plates are sought, ``owners`` (N,) the track of each, -1 for none; ``painted`` and
+    ``painters`` the same for colours; ``plates`` and ``bearers`` for plates to be read. ``seen`` and ``lost``
+    are what the trackers have to say of this frame, ``vehicles`` and ``free`` their tracks at its time.
+    """
+
+    shot: Shot
+    vehicles: Tracks
+    free: Tracks
+    regions: Detections = field(default_factory=Detections.empty)
+    owners: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    painted: Detections = field(default_factory=Detections.empty)
+    painters: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    plates: Detections = field(default_factory=lambda: Detections.empty(corners=True))
+    bearers: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    seen: list[tuple[int, EventVehicle | None, int]] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Attention:
+    # Of a track: the round of the last look for its plate, fruitless looks, where its plate lay in its box
+    # (shares), looks at its colour and the area at the last, and where it was.
+    looked: int = -(10**9)
+    blanks: int = 0
+    plate: FloatArray | None = None
+    plate_s: float = 0.0
+    colors: int = 0
+    color_area: float = 0.0
+    trail: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=48))
+
+
+class Stream:
+    """Tracks, attention and passages of one source.
+
+    A batch of its frames goes through ``wants_vehicles`` → tcnet → ``follow`` → lpdnet → ``choose`` → lprnet,
+    colornet → ``absorb``: each step is called for all frames of the batch, in order, before the next one.
+    """
+
+    def __init__(self, source: str, labels: Sequence[str], alphabet: str, config: StreamConfig) -> None:
+        """``labels`` are tcnet's classes, ``alphabet`` lprnet's."""
+        self.config = config
+        self.passages = Passages(source, alphabet, config.passages, config.fusion)
+        self._labels = tuple(labels)
+        self._vehicles = Tracks.empty(len(labels))
+        # Plates without a vehicle; their boxes are grown, since small things leave their own box in no time.
+        self._free = Tracks.empty(1)
+        self._next_id = 1
+        self._round = 0
+        self._last: Shot | None = None
+        self._free_last: Shot | None = None
+        self._detected: int | None = None
+        self._planned: int | None = None
+        self._attention: dict[int, _Attention] = {}
+
+    def wants_vehicles(self, shot: Shot) -> bool:
+        """Whether vehicles are to be detected in this frame, the next one of the stream."""
+        due = self._planned is None or shot.index - self._planned >= self.config.schedule.interval
+        if due:
+            self._planned = shot.index
+        return due
+
+    def follow(self, shot: Shot, found: Detections | None) -> Work:
+        """Move the tracks on to this frame, with the vehicles found in it (None: not looked for)."""
+        self._vehicles = _moved(self._vehicles, self._last, shot)
+        self._last = shot
+        work = Work(shot, self._vehicles, self._free)
+        if found is None:
+            return work
+        self._round += 1
+        spent = 1 if self._detected is None else shot.index - self._detected
+        self._detected = shot.index
+        before = self._vehicles
+        self._vehicles, rows, self._next_id = step(before, found, self.config.tracker, self._next_id)
+        work.vehicles = self._vehicles
+        work.lost += np.setdiff1d(before.ids, self._vehicles.ids).tolist()
+        followed = np.isin(self._vehicles.ids, before.ids[before.missed == 0])
+        for index in np.flatnonzero(rows >= 0):
+            row = rows[index]
+            vehicle = EventVehicle(
+                label=self._labels[self._vehicles.labels[row]],
+                box=as_box(found.boxes[index]),
+                confidence=round(float(found.scores[index]), 4),
+            )
+            work.seen.append((int(self._vehicles.ids[row]), vehicle, spent if followed[row] else 1))
+        self._plan(work, found[rows >= 0], self._vehicles.ids[rows[rows >= 0]])
+        return work
+
+    def choose(self, work: Work, plates: Plates) -> None:
+        """Of the plates found in ``work.regions`` choose those to be read, and follow those of no vehicle."""
+        found = plates.detections
+        # Of all vehicles, not only of those looked at: a plate found in the whole frame may be of one.
+        vehicle = lpdnet.owners(found.boxes, work.vehicles.boxes)
+        bearers = np.append(work.vehicles.ids, NOBODY)[vehicle]
+        bearers[bearers == NOBODY] = self._follow_free(work, found[bearers == NOBODY])
+        # Rows fall by score: of two plates on one vehicle the first is taken.
+        _, first = np.unique(bearers, return_index=True)
+        first = np.sort(first[bearers[first] != NOBODY])
+        for track in set(work.owners.tolist()) - {NOBODY} - set(bearers.tolist()):
+            self._attend(track).blanks += 1
+        for row in first:
+            self._place_plate(work, int(bearers[row]), quadrilaterals(found[row : row + 1])[0])
+        large = heights(found[first]) >= self.config.schedule.min_plate
+        work.plates, work.bearers = found[first[large]], bearers[first[large]]
+
+    def absorb(self, work: Work, readings: Sequence[Reading], colors: Sequence[Color]) -> list[Event]:
+        """Take in what was seen, read and named in this frame; returns the events that are due."""
+        for track, vehicle, count in work.seen:
+            self.passages.see(track, work.shot.time_s, vehicle, count)
+        quads = quadrilaterals(work.plates)
+        tall = heights(work.plates)
+        for row, (track, reading) in enumerate(zip(work.bearers.tolist(), readings, strict=True)):
+            box = work.plates.boxes[row]
+            self.passages.read(
+                track,
+                reading,
+                weight(float(tall[row]), sharpness(_luma(work.shot.frame, box))),
+                as_box(box),
+                _as_corners(quads[row]),
+                float(work.plates.scores[row]),
+            )
+        for track, color in zip(work.painters.tolist(), colors, strict=True):
+            self.passages.name(track, color)
+        for track in work.lost:
+            self._attention.pop(track, None)
+            self.passages.lose(track)
+        return self.passages.advance(work.shot.time_s)
+
+    def finish(self) -> list[Event]:
+        """The stream has ended."""
+        return self.passages.finish()
+
+    def marks(self, work: Work, trails: bool) -> list[Mark]:
+        """What to draw onto an absorbed frame."""
+        result = []
+        for tracks in (work.vehicles, work.free):
+            is_vehicle = tracks is work.vehicles
+            shown = tracks[(tracks.unseen < SHOWN_S) & (tracks.hits >= self.config.tracker.confirm)]
+            for track, box, label in zip(shown.ids.tolist(), shown.boxes, shown.labels, strict=True):
+                passage = self.passages.of(track)
+                if passage is None:
+                    continue
+                attention = self._attend(track)
+                color = passage.color
+                name = f"{color.label} {self._labels[label]}" if color else self._labels[label]
+                attention.trail.append((float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2))
+                corners = None
+                if attention.plate is not None and abs(work.shot.time_s - attention.plate_s) < SHOWN_S:
+                    corners = box[:2] + attention.plate * (box[2:] - box[:2])
+                result.append(
+                    Mark(
+                        passage.track,
+                        as_box(box) if is_vehicle else None,
+                        corners,
+                        f"{name} #{passage.track}" if is_vehicle else "",
+                        passage.fused.text or "",
+                        passage.fused.confidence,
+                        np.array(attention.trail, np.float32) if is_vehicle and trails else None,
+                    )
+                )
+        return result
+
+    def _plan(self, work: Work, found: Detections, tracks: IntArray) -> None:
+        schedule, frame = self.config.schedule, work.shot.frame
+        due = np.array([self._is_due(int(track)) for track in tracks], bool)
+        for track in tracks[due].tolist():
+            self._attend(track).looked = self._round
+        regions, owners = [found.boxes[due]], [tracks[due]]
+        if len(self._free):
+            regions.append(clip(self._free.boxes, frame.width, frame.height))
+            owners.append(self._free.ids)
+        bare = all(self._attend(track).plate is None for track in tracks.tolist())
+        if bare and self._round % schedule.free_every == 1 % schedule.free_every:
+            regions.append(np.array([[0, 0, frame.width, frame.height]], np.float32))
+            owners.append(np.array([NOBODY]))
+        boxes = np.concatenate(regions)
+        work.regions = Detections(boxes, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int64))
+        work.owners = np.concatenate(owners)
+        paint = np.array(
+            [self._wants_color(int(t), b) for t, b in zip(tracks, found.boxes, strict=True)], bool
+        )
+        work.painted, work.painters = found[paint], tracks[paint]
+
+    def _is_due(self, track: int) -> bool:
+        attention, schedule = self._attend(track), self.config.schedule
+        passage = self.passages.of(track)
+        every = 1
+        if passage is not None and passage.fused.settled:
+            every = schedule.settled_every
+        elif attention.blanks >= schedule.blank_after:
+            every = schedule.blank_every
+        return self._round - attention.looked >= every
+
+    def _wants_color(self, track: int, box: FloatArray) -> bool:
+        attention, schedule = self._attend(track), self.config.schedule
+        passage = self.passages.of(track)
+        if passage is None or attention.colors >= schedule.color_looks or passage.frames < 3:
+            return False
+        size = float((box[2] - box[0]) * (box[3] - box[1]))
+        if size < 1.3 * attention.color_area:
+            return False
+        attention.colors += 1
+        attention.color_area = size
+        return True
+
+    def _follow_free(self, work: Work, found: Detections) -> IntArray:
+        self._free = _moved(self._free, self._free_last, work.shot)
+        self._free_last = work.shot
+        work.free = self._free
+        if not len(work.regions):
+            return np.zeros(0, np.int64)
+        before = self._free
+        grown = Detections(expand(found.boxes, 1.0), found.scores, found.labels)
+        self._free, rows, self._next_id = step(before, grown, self.config.tracker, self._next_id)
+        work.free = self._free
+        work.lost += np.setdiff1d(before.ids, self._free.ids).tolist()
+        ids = np.append(self._free.ids, NOBODY)[rows]
+        work.seen += [(track, None, 1) for track in ids.tolist() if track != NOBODY]
+        return ids
+
+    def _place_plate(self, work: Work, track: int, quad: FloatArray) -> None:
+        attention = self._attend(track)
+        attention.blanks = 0
+        for tracks in (work.vehicles, work.free):
+            for row in np.flatnonzero(tracks.ids == track):
+                box = tracks.boxes[row]
+                attention.plate = (quad - box[:2]) / (box[2:] - box[:2])
+                attention.plate_s = work.shot.time_s
+
+    def _attend(self, track: int) -> _Attention:
+        return self._attention.setdefault(track, _Attention())
+
+
+def _moved(tracks: Tracks, last: Shot | None, now: Shot) -> Tracks:
+    if last is None:
+        return tracks
+    return predict(tracks, now.index - last.index, now.time_s - last.time_s)
+
+
+def _luma(frame: Frame, box: FloatArray) -> FloatArray:
+    # The luma, or of an RGB picture its green, in a box.
+    plane = frame.planes[0] if frame.planes[0].ndim == 2 else frame.planes[0][..., 1]
+    x1, y1 = np.maximum(np.floor(box[:2]), 0).astype(int)
+    x2, y2 = np.maximum(np.ceil(box[2:]), 0).astype(int)
+    return np.asarray(plane[y1:y2, x1:x2], np.float32)
+
+
+def _as_corners(quad: FloatArray) -> Corners:
+    a, b, c, d = ((round(float(x), 2), round(float(y), 2)) for x, y in quad)
+    return a, b, c, d
