@@ -71,6 +71,8 @@ class _Video:
             "preset": config.preset,
             "crf": str(config.crf),
             "g": str(config.fragment_frames),
+            # A fragment cannot tell a player to start late, as reordered frames would need.
+            "bf": "0",
             # What OpenCV's conversion makes, and players should know.
             "x264-params": "colormatrix=smpte170m:range=tv:scenecut=0",
         }
