@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from plateloop.testing.accuracy_scores import AccuracyReport
+    from plateloop.testing.throughput import Throughput
 
 app = typer.Typer(name="test", help="Test a deployment: accuracy, throughput.", no_args_is_help=True)
 
@@ -34,7 +35,9 @@ def accuracy(
     report: Annotated[
         Path | None, typer.Option(help="folder for report.html, report.json, failures.png")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="print the report as JSON instead of tables")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the report as JSON instead of tables")
+    ] = False,
     threshold: Annotated[float, typer.Option(help="readings less sure than this count as not given")] = 0.0,
     weights: _Weights = None,
     device: _Device = "cpu",
@@ -48,12 +51,71 @@ def accuracy(
         result = measure(data, None if split == "all" else split, threshold, weights, device, threads, begin)
     if report is not None:
         write(result, report, data)
-    if json_:
+    if as_json:
         print(result.model_dump_json())
     else:
         _print_accuracy(result)
         if report is not None:
             print(f"Report: {report / 'report.html'}")
+
+
+@app.command()
+def throughput(
+    sources: Annotated[list[str], typer.Argument(help="videos, folders of pictures, streams, cameras")],
+    config: Annotated[Path | None, typer.Option(help="page with all settings; options override it")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="stop after so long; live sources never end by themselves")
+    ] = None,
+    overlay: Annotated[bool, typer.Option(help="also draw and encode the annotated videos")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    weights: _Weights = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda:N, …")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of a network; 0: one a core")] = None,
+) -> None:
+    """Run SOURCES through the whole pipeline, keep nothing, and say how fast that went and what it took."""
+    from tempfile import TemporaryDirectory
+
+    from plateloop.deployment.config import load_config
+    from plateloop.deployment.launch import launch
+    from plateloop.testing.throughput import throughput as measure
+
+    with TemporaryDirectory() as thrown_away:
+        settings = load_config(
+            config,
+            sources,
+            {
+                "networks": {"device": device, "threads": threads, "weights": weights},
+                "output": {"folder": Path(thrown_away), "overlay": overlay},
+            },
+        )
+        with launch(settings) as run, _progress() as begin:
+            lengths = [length for length in run.lengths if length is not None]
+            total = sum(lengths) if len(lengths) == len(run.lengths) else None
+            result = measure(run.pipeline, seconds, begin("frames", total))
+    if as_json:
+        print(result.model_dump_json())
+    else:
+        _print_throughput(result)
+
+
+def _print_throughput(result: Throughput) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("stage", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("ms/frame", justify="right")
+    table.add_column("of the time", justify="right")
+    for name, spent in sorted(result.stage_ms.items(), key=lambda stage: -stage[1]):
+        table.add_row(name, f"{spent:.2f}", f"{spent * result.frames_per_second / 1000:.0%}")
+    console.print(table)
+    console.print(
+        f"{result.frames} frames in {result.seconds:.1f} s: {result.frames_per_second:.1f} frames/s, "
+        f"{result.dropped} dropped; {result.vehicles} vehicles, {result.plates} plates read\n"
+        f"{result.cpu_ms:.1f} ms of processor a frame, {result.cores_busy:.1f} cores busy, "
+        f"peak memory {result.peak_mb:.0f} MB"
+    )
 
 
 def _print_accuracy(result: AccuracyReport) -> None:
@@ -83,7 +145,7 @@ def ceiling(
     data: Annotated[list[Path], typer.Argument(help="manifest datasets with plates' boxes and texts")],
     split: _Split = "test",
     out: Annotated[Path | None, typer.Option(help="folder for ceiling.json and ceiling.png")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
     weights: _Weights = None,
     device: _Device = "cpu",
     threads: _Threads = 0,
@@ -104,7 +166,7 @@ def ceiling(
     data_json = {name: [group.model_dump() for group in groups] for name, groups in results.items()}
     if out is not None:
         (out / "ceiling.json").write_text(json.dumps(data_json, indent=1) + "\n", encoding="utf-8")
-    if json_:
+    if as_json:
         print(json.dumps(data_json))
         return
     from rich.console import Console
@@ -118,15 +180,15 @@ def ceiling(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
-    """A progress bar on stderr: ``begin(title, total)`` gives the function that advances it."""
+def _progress() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
+    """Progress bars on stderr: ``begin(title, total)`` adds one and gives the function that advances it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
 
-        def begin(title: str, total: int) -> Callable[[int], None]:
+        def begin(title: str, total: int | None) -> Callable[[int], None]:
             task = progress.add_task(title, total=total)
             return lambda count: progress.advance(task, count)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from plateloop.data_preparation.manifest import NAME as MANIFEST
 from plateloop.data_preparation.manifest import Record, read_manifest
+from plateloop.deployment.config import NetworksConfig
 from plateloop.errors import UserError
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 from plateloop.runtime.pictures import read_pictures
+from plateloop.testing.accuracy_clips import NAME as CLIPS
+from plateloop.testing.accuracy_clips import evaluate_clips, read_clips
 from plateloop.testing.accuracy_scores import AccuracyReport, report
 from plateloop.testing.judge import Item, judge
 
@@ -60,12 +64,23 @@ def measure(
 ) -> AccuracyReport:
     """Test the networks (of the folder ``weights``, or the package's) on the folders ``data``.
 
+    A folder with a manifest has its pictures read as ``plateloop read`` does, one with a ``clips.jsonl`` its
+    clips as ``plateloop run`` does. ``threshold`` is for pictures: readings less sure count as not given.
     Raises UserError where a folder holds nothing of ``split`` that could be tested.
     """
-    chosen = {folder: selected(folder, split) for folder in data}
+    pictures, clips = {}, {}
+    for folder in data:
+        if (folder / CLIPS).is_file():
+            clips[folder] = read_clips(folder, split)
+        if (folder / MANIFEST).is_file() or folder not in clips:
+            pictures[folder] = selected(folder, split)
     cascade = Cascade.load(device, threads, weights, CascadeConfig(color=False))
     items: list[Item] = []
-    for folder, records in chosen.items():
-        items += evaluate(cascade, folder, records, threshold, advance=begin(folder.name, len(records)))
-    cards = {str(task): session.card.sha256 for task, session in cascade.sessions.items()}
-    return report(items, sum(map(len, chosen.values())), cards, split)
+    for folder, records in pictures.items():
+        items += evaluate(cascade, folder, records, threshold, begin(folder.name, len(records)))
+    networks = NetworksConfig(weights=weights, device=device, threads=threads)
+    for folder, listed in clips.items():
+        items += evaluate_clips(folder, listed, networks, begin(f"{folder.name}/clips", len(listed)))
+    hashes = {str(task): session.card.sha256 for task, session in cascade.sessions.items()}
+    looked_at = sum(map(len, pictures.values())) + sum(map(len, clips.values()))
+    return report(items, looked_at, hashes, split)
