@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -16,6 +17,8 @@ from typing import Any
 import av
 from rich.console import Console
 from rich.table import Table
+
+from plateloop.data_preparation.formats.collection import unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -64,6 +67,15 @@ def shared(name: str) -> Path:
     if not path.exists():
         sys.exit(f"{path}: not there; set PLATELOOP_SHARED to the folder of the shared data")
     return path
+
+
+def collection() -> Path:
+    """The shared data as manifest datasets, unpacked once into the temporary folder."""
+    folder = Path(tempfile.gettempdir()) / f"plateloop-benchmarks-{os.getuid()}"
+    if not (folder / "complete").exists():
+        unpack(shared("."), folder)
+        (folder / "complete").touch()
+    return folder
 
 
 def street_clip(folder: Path, frames: int = 600) -> Path:
