@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 SHARED = Path(os.environ.get("PLATELOOP_SHARED", ROOT.parent / "shared" / "data"))
 
+LOAD = round(os.getloadavg()[0], 2)
+"""Runnable processes over the last minute, as the benchmark starts: above 0.5 others disturb it."""
+
 
 def machine() -> dict[str, Any]:
     """The processor, the cores this process may use, and the versions that set the pace."""
@@ -33,7 +36,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": names[0] if names else platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
+        "load": LOAD,
         "python": platform.python_version(),
         "versions": {
             name: version(name) for name in ("plateloop", "onnxruntime", "opencv-python-headless", "av")
