@@ -14,6 +14,8 @@ class Network(StrEnum):
 
     TCNET = "tcnet"
     LPDNET = "lpdnet"
+    LPRNET = "lprnet"
+    COLORNET = "colornet"
 
 
 _Data = Annotated[Path, typer.Option("--data", help="folder of manifest datasets, such as DIR/frames")]
@@ -49,6 +51,14 @@ def train(
             from plateloop.training.train_detector import train_detector
 
             train_detector(network.value, data, out, device, config, overrides, start_from)
+        case Network.LPRNET:
+            from plateloop.training.train_reader import train_reader
+
+            train_reader(data, out, device, config, overrides, start_from)
+        case Network.COLORNET:
+            from plateloop.training.train_color import train_color
+
+            train_color(data, out, device, config, overrides, start_from)
 
 
 def evaluate(
@@ -65,6 +75,14 @@ def evaluate(
             from plateloop.training.evaluate_detector import evaluate_detector
 
             evaluate_detector(network.value, data, card, split, device, out)
+        case Network.LPRNET:
+            from plateloop.training.evaluate_reader import evaluate_reader
+
+            evaluate_reader(data, card, split, device, out)
+        case Network.COLORNET:
+            from plateloop.training.evaluate_color import evaluate_color
+
+            evaluate_color(data, card, split, device, out)
 
 
 def export(

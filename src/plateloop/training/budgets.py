@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from plateloop.networks import colornet, lprnet
 from plateloop.networks.blocks import fuse
+from plateloop.networks.colornet import ColorNet
 from plateloop.networks.cost import Cost, measure
 from plateloop.networks.lpdnet import lpdnet
+from plateloop.networks.lprnet import LPRNet
 from plateloop.networks.tcnet import tcnet
 
 GFLOPS = {"tcnet": 2.0, "lpdnet": 0.6, "lprnet": 0.35, "colornet": 0.15}
@@ -38,4 +41,6 @@ def budgets() -> list[Budget]:
     return [
         _row("tcnet", vehicles, vehicles.config.width, vehicles.config.height),
         _row("lpdnet", plates, plates.config.width, plates.config.height),
+        _row("lprnet", LPRNet(regions=100), lprnet.WIDTH, lprnet.HEIGHT),
+        _row("colornet", ColorNet(labels=12), colornet.SIDE, colornet.SIDE),
     ]

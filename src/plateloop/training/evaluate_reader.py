@@ -21,9 +21,9 @@ from plateloop.networks.lprnet import HEIGHT, WIDTH
 from plateloop.runtime.card import Card, package_card
 from plateloop.runtime.lprnet import decode
 from plateloop.runtime.session import Session
+from plateloop.training.damage import Damage, lit, recorded
 from plateloop.training.pictures import captioned
 from plateloop.training.plate_pool import Render, slot_of
-from plateloop.training.reading_augment import Damage, lit, recorded
 from plateloop.training.reading_data import (
     CANVAS_HEIGHT,
     CANVAS_WIDTH,

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from plateloop.networks.ctc import encode, step_targets
 from plateloop.networks.lprnet import HEIGHT, WIDTH
+from plateloop.training.damage import Damage, dirty, lit, recorded, surround
 from plateloop.training.plate_pool import PlatePool
-from plateloop.training.reading_augment import Damage, dirty, lit, recorded, surround
 from plateloop.training.reading_data import RIM_X, RIM_Y, Balance, RealPlates, draw_weights
 from plateloop.training.reading_geometry import Spread, char_places, sample_quads, warp
 from plateloop.types import Image

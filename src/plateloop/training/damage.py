@@ -1,7 +1,7 @@
-"""What light, lens, sensor and codec do to a plate, batched on the GPU.
+"""What light, lens, sensor and codec do to a picture, batched on the GPU.
 
-All take and return pictures (N, 3, 64, 160) in [0, 1]. What differs from plate to plate is drawn for each;
-what needs its own picture size or kernel is drawn for a handful of plates at a time.
+All take and return pictures (N, 3, H, W) in [0, 1]. What differs from picture to picture is drawn for each;
+what needs its own picture size or kernel is drawn for a handful of pictures at a time.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from plateloop.networks.lprnet import HEIGHT, WIDTH
-
 
 class Damage(BaseModel):
-    """How badly plates are seen. Shares are of all plates, strengths are standard deviations."""
+    """How badly things are seen. Shares are of all pictures, strengths are standard deviations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +34,7 @@ class Damage(BaseModel):
     blur: float = Field(0.6, description="share blurred by focus or motion, before it is made smaller")
     noise: float = Field(0.04, description="of the sensor noise's strength")
     jpeg: float = Field(0.6, description="share compressed")
-    group: int = Field(32, description="plates that share a size, a kernel and a JPEG quality")
+    group: int = Field(32, description="pictures that share a size, a kernel and a JPEG quality")
 
 
 def _uniform(n: int, low: float, high: float, like: Tensor) -> Tensor:
@@ -59,9 +57,9 @@ def _plane(like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def surround(images: Tensor, places: Tensor, backgrounds: Tensor) -> Tensor:
-    """Put ``backgrounds`` (N, 3, 64, 160) around plates; some plates get a holder's frame first.
+    """Put ``backgrounds`` (N, 3, H, W) around plates; some plates get a holder's frame first.
 
-    ``places`` (N, 64, 160, 2) tells where on its plate each pixel lies.
+    ``places`` (N, H, W, 2) tells where on its plate each pixel lies.
     """
     n = len(images)
     beyond = (places - 0.5).abs().amax(-1)[:, None] - 0.5
@@ -69,7 +67,7 @@ def surround(images: Tensor, places: Tensor, backgrounds: Tensor) -> Tensor:
     frame = (_uniform(n, 0, 1, images) ** 2 + 0.03 * _normal(n, images, 3)).clamp(0, 1)
     outside = torch.where(beyond < frame_width, frame, backgrounds)
     # A soft rim of about a pixel.
-    alpha = (beyond * HEIGHT + 0.5).clamp(0, 1)
+    alpha = (beyond * images.shape[2] + 0.5).clamp(0, 1)
     return images * (1 - alpha) + outside * alpha
 
 
@@ -177,9 +175,10 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
 def recorded(images: Tensor, damage: Damage, smallest: Tensor) -> Tensor:
     """Blur, fewer pixels, noise and compression, then enlarged again as the runtime does.
 
-    ``smallest`` (N,) is the least height in pixels for each plate. Plates that lie beside each other share
-    size, kernel and quality, so shuffle them first; put plates with like ``smallest`` together.
+    ``smallest`` (N,) is the least height in pixels for each picture. Pictures that lie beside each other
+    share size, kernel and quality, so shuffle them first; put those with like ``smallest`` together.
     """
+    full_height, full_width = images.shape[2:]
     done = []
     lows = smallest[:: damage.group].tolist()
     for number, low in enumerate(lows):
@@ -190,15 +189,15 @@ def recorded(images: Tensor, damage: Damage, smallest: Tensor) -> Tensor:
             reach = 2 + int(5 * chance[1])
             kernel = _blur_kernel(reach).to(part.device).expand(3, 1, -1, -1)
             part = F.conv2d(F.pad(part, (reach,) * 4, mode="replicate"), kernel, groups=3)
-        height, width = HEIGHT, WIDTH
         if chance[2] >= damage.sharp:
-            height = round(low * (HEIGHT / low) ** chance[3])
-            width = min(WIDTH, max(36, round(height * (1.8 + 2.2 * chance[4]))))
+            height = round(low * (full_height / low) ** chance[3])
+            wide = height * full_width / full_height * (0.7 + 0.9 * chance[4])
+            width = min(full_width, max(full_width // 5, round(wide)))
             part = F.interpolate(part, (height, width), mode="area")
         strength = damage.noise * _normal(n, part).abs()
         colored = torch.randn_like(part) * 0.6 + torch.randn_like(part[:, :1])
         part = (part + strength * colored).clamp(0, 1)
         if chance[5] < damage.jpeg:
             part = compress(part, 15 + 80 * torch.rand(n, device=part.device))
-        done.append(F.interpolate(part, (HEIGHT, WIDTH), mode="bilinear", align_corners=False))
+        done.append(F.interpolate(part, (full_height, full_width), mode="bilinear", align_corners=False))
     return torch.cat(done)
