@@ -8,8 +8,10 @@ Python's lock, so that threads run side by side.
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -203,57 +205,67 @@ def read_image(path: Path | str) -> Frame:
     """
     path = Path(path)
     try:
-        data = np.fromfile(path, np.uint8)
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            width, height, whole = _header(data)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    if not len(data):
-        raise UserError(f"{path}: the file is empty")
-    width, height = _header_size(data)
+    except ValueError:  # what cannot be mapped has no length
+        raise UserError(f"{path}: the file is empty") from None
     if width * height > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
-        raise UserError(
-            f"{path}: {width}×{height} pixels are above the limit of {limit} megapixels; scale it down"
-        )
-    try:
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-    except cv2.error:
-        picture = None
+        raise UserError(f"{path}: {width}×{height} is above the limit of {limit} megapixels; scale it down")
+    picture = _decoded(path) if whole else None
     if picture is None:
         known = cv2.haveImageReader(str(path))
         fault = "damaged, cut off or of an unsupported kind" if known else "not a picture that can be read"
         raise UserError(f"{path}: {fault}")
-    return Frame.from_rgb(np.asarray(picture, np.uint8))
+    return Frame.from_rgb(picture)
 
 
-def _header_size(data: Image) -> tuple[int, int]:
-    """Width and height by the header of the common formats, (0, 0) where it does not tell.
+def _decoded(path: Path) -> Image | None:
+    # With a place to decode to, OpenCV does not copy the picture once more, which halves the memory; but it
+    # then refuses TIFFs that lie on their side (5.0.0), so that a second way is needed.
+    for decode in (
+        lambda: cv2.imread(str(path), None, cv2.IMREAD_COLOR_RGB),
+        lambda: cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB),
+    ):
+        with suppress(cv2.error):
+            picture = decode()
+            if picture is not None:
+                return np.asarray(picture, np.uint8)
+    return None
 
-    OpenCV cannot look before it decodes.
+
+def _header(data: mmap) -> tuple[int, int, bool]:
+    """Width and height by the header of the common formats, 0 where it does not tell, and whether the file
+    is whole as far as that can be told without decoding.
+
+    OpenCV cannot look before it decodes, and takes half a JPEG for a picture.
     """
-    head = data[:64].tobytes()
+    head = data[:64]
     try:
         if head.startswith(b"\x89PNG"):
-            return struct.unpack(">2I", head[16:24])
+            return *struct.unpack(">2I", head[16:24]), True
         if head.startswith(b"BM"):
             width, height = struct.unpack("<2i", head[18:26])
-            return abs(width), abs(height)
+            return abs(width), abs(height), True
         if head[8:15] == b"WEBPVP8":
-            return _webp_size(head)
+            return *_webp_size(head), True
         if head[:4] in (b"II*\0", b"MM\0*"):
-            return _tiff_size(data.data, "<" if head[0] == ord("I") else ">")
+            return *_tiff_size(data, "<" if head[:1] == b"I" else ">"), True
         if head.startswith(b"\xff\xd8"):
-            return _jpeg_size(data.data)
-    except (struct.error, KeyError):  # cut off within the header: decoding will say so
-        pass
-    return 0, 0
+            return _jpeg_size(data)
+    except (struct.error, KeyError):
+        return 0, 0, False
+    return 0, 0, True
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
     kind = head[12:16]
     if kind == b"VP8X":
-        return tuple(1 + int.from_bytes(head[i : i + 3], "little") for i in (24, 27))  # type: ignore[return-value]
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
     if kind == b"VP8L":
         (bits,) = struct.unpack("<I", head[21:25])
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
@@ -261,7 +273,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _tiff_size(data: memoryview, order: str) -> tuple[int, int]:
+def _tiff_size(data: mmap, order: str) -> tuple[int, int]:
     (start,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, start)
     tags = {}
@@ -271,12 +283,15 @@ def _tiff_size(data: memoryview, order: str) -> tuple[int, int]:
     return tags[256], tags[257]
 
 
-def _jpeg_size(data: memoryview) -> tuple[int, int]:
+def _jpeg_size(data: mmap) -> tuple[int, int, bool]:
+    # ISO/IEC 10918-1, annex B: segments up to the first scan; no end-of-image marker can hide in a scan.
+    width = height = 0
     place = 2
     while True:
         marker, length = struct.unpack_from(">2H", data, place)
-        # A frame header is any of SOF0 to SOF15 but DHT, JPG and DAC, which lie between.
         if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
             height, width = struct.unpack_from(">2H", data, place + 5)
-            return width, height
-        place += 2 + length
+        if marker == 0xFFDA:
+            return width, height, data.rfind(b"\xff\xd9", place) > 0
+        # Fill bytes may stand before a marker.
+        place += 1 if marker == 0xFFFF else 2 + length
