@@ -227,14 +227,12 @@ def read_image(path: Path | str) -> Frame:
 def _decoded(path: Path) -> Image | None:
     # With a place to decode to, OpenCV does not copy the picture once more, which halves the memory; but it
     # then refuses TIFFs that lie on their side (5.0.0), so that a second way is needed.
-    for decode in (
-        lambda: cv2.imread(str(path), None, cv2.IMREAD_COLOR_RGB),
-        lambda: cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB),
-    ):
-        with suppress(cv2.error):
-            picture = decode()
-            if picture is not None:
-                return np.asarray(picture, np.uint8)
+    with suppress(cv2.error):
+        picture = cv2.imread(str(path), None, cv2.IMREAD_COLOR_RGB)
+        if picture is None:
+            picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if picture is not None:
+            return np.asarray(picture, np.uint8)
     return None
 
 
