@@ -60,8 +60,14 @@ def show(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> N
     for index, name in enumerate(head):
         table.add_column(name, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*(_cell(value) for value in row))
     Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def shared(name: str) -> Path:

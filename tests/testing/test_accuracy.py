@@ -107,6 +107,11 @@ def test_a_split_that_is_not_there_names_those_that_are(drawn: Path) -> None:
         measure([drawn], "train")
 
 
+def test_two_folders_of_one_name_are_refused(drawn: Path) -> None:
+    with pytest.raises(UserError, match="drawn: two folders"):
+        measure([drawn, drawn / ".." / "drawn"], "test")
+
+
 def test_a_missing_picture_is_named(drawn: Path, toy_weights: Path) -> None:
     (drawn / "wrong.png").unlink()
     with pytest.raises(UserError, match=r"wrong\.png"):

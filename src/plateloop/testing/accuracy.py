@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -66,10 +67,13 @@ def measure(
 
     A folder with a manifest has its pictures read as ``plateloop read`` does, one with a ``clips.jsonl`` its
     clips as ``plateloop run`` does. ``threshold`` is for pictures: readings less sure count as not given.
-    Raises UserError where a folder holds nothing of ``split`` that could be tested.
+    Raises UserError where a folder holds nothing of ``split`` that could be tested, or two have one name.
     """
+    names = Counter(folder.absolute().name for folder in data)
+    if doubled := [name for name, count in names.items() if count > 1]:
+        raise UserError(f"{doubled[0]}: two folders of this name; the report tells datasets apart by it")
     pictures, clips = {}, {}
-    for folder in data:
+    for folder in map(Path.absolute, data):
         if (folder / CLIPS).is_file():
             clips[folder] = read_clips(folder, split)
         if (folder / MANIFEST).is_file() or folder not in clips:

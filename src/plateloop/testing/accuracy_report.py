@@ -65,7 +65,7 @@ def _tile(path: Path, item: Item) -> Image:
 def write(report: AccuracyReport, folder: Path, data: Sequence[Path]) -> None:
     """Leave ``report.html``, ``report.json`` and ``failures.png`` in ``folder``; ``data`` was tested."""
     folder.mkdir(parents=True, exist_ok=True)
-    sheet = failure_sheet(report.items, {path.name: path for path in data})
+    sheet = failure_sheet(report.items, {path.absolute().name: path for path in data})
     if sheet is not None:
         cv2.imwrite(str(folder / "failures.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     (folder / "report.html").write_text(html(report, sheet), encoding="utf-8")

@@ -109,14 +109,14 @@ def _judge_plate(plate: Plate, found: _Found | None, scene: Scene, threshold: fl
     if found is None:
         held = coverage(np.array([plate.box], np.float32), scene.vehicles.boxes)
         return fields | {"outcome": _not_found(held)}
-    return fields | _read(found) | {"outcome": text_outcome(plate.text or "", found, threshold)}
+    return fields | _read(found) | {"outcome": _text_outcome(plate.text or "", found, threshold)}
 
 
 def _not_found(held: FloatArray) -> Outcome:
     return "plate not found" if (held >= 0.8).any() else "vehicle not found"
 
 
-def text_outcome(truth: str, found: _Found, threshold: float) -> Outcome:
+def _text_outcome(truth: str, found: _Found, threshold: float) -> Outcome:
     """The outcome of a plate with text ``truth`` that was found and read as ``found``."""
     if not found.text:
         return "not read"
@@ -135,7 +135,7 @@ def _judge_texts(
     for expected, reading in [*((text, text) for text in texts.right), *texts.wrong]:
         plate = next(plate for plate in free if plate.text == reading)
         free.remove(plate)
-        outcome = text_outcome(expected, plate, threshold)
+        outcome = _text_outcome(expected, plate, threshold)
         items.append({"truth": expected, **_read(plate), "outcome": outcome, "box": plate.box})
     unread = [plate for plate in found if not plate.text]
     for expected in texts.missing:
@@ -143,7 +143,7 @@ def _judge_texts(
         fields: dict[str, Any] = {"truth": expected, "outcome": "vehicle not found"}
         if rest:
             plate = rest.pop(0)
-            fields |= {**_read(plate), "box": plate.box, "outcome": text_outcome(expected, plate, threshold)}
+            fields |= {**_read(plate), "box": plate.box, "outcome": _text_outcome(expected, plate, threshold)}
         elif len(scene.vehicles):
             fields["outcome"] = "plate not found"
         items.append(fields)
