@@ -171,6 +171,16 @@ def test_report_groups_and_survives_json() -> None:
         "set: t": 0,
         "set: r": 0.5,
     }
-    assert result.failures == {"set": {"right": 1, "misread": 1, "extra": 1}}
+    assert result.failures == {
+        "set": {"right": 1, "misread": 1, "extra": 1},
+        "set: agreed": {"misread": 1},
+        "set: annotated": {"right": 1},
+    }
+    assert result.failure_rows() == [
+        ["outcome", "set", "set: agreed", "set: annotated"],
+        ["right", "1", "0", "1"],
+        ["misread", "1", "1", "0"],
+        ["extra", "1", "0", "0"],
+    ]
     assert result.ece == pytest.approx(0.4)
     assert type(result).model_validate_json(result.model_dump_json()) == result

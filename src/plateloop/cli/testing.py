@@ -135,8 +135,13 @@ def _print_accuracy(result: AccuracyReport) -> None:
             table.add_row(*score.cells())
         table.add_section()
     console.print(table)
-    for dataset, counts in result.failures.items():
-        console.print(f"{dataset}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    groups, *rows = result.failure_rows()
+    failures = Table(groups[0], box=SIMPLE_HEAD, pad_edge=False)
+    for group in groups[1:]:
+        failures.add_column(group, justify="right", overflow="fold")
+    for cells in rows:
+        failures.add_row(*cells)
+    console.print(failures)
     if result.ece is not None:
         console.print(f"Expected calibration error {result.ece:.3f}")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from plateloop.frame import read_image
 from plateloop.testing.accuracy_scores import HEAD, AccuracyReport
-from plateloop.testing.judge import OUTCOMES, Item
+from plateloop.testing.judge import Item
 from plateloop.types import Image
 
 TILE = (224, 112)
@@ -82,9 +82,8 @@ def html(report: AccuracyReport, sheet: Image | None = None) -> str:
     ]
     for name, scores in report.scores.items():
         parts += [f"<h2>By {escape(name)}</h2>", _table(HEAD, (score.cells() for score in scores))]
-    outcomes = [o for o in OUTCOMES if any(o in counts for counts in report.failures.values())]
-    rows = ([name, *(str(counts.get(o, 0)) for o in outcomes)] for name, counts in report.failures.items())
-    parts += ["<h2>What became of the plates</h2>", _table(["dataset", *outcomes], rows)]
+    head, *rows = report.failure_rows()
+    parts += ["<h2>What became of the plates</h2>", _table(head, rows)]
     if report.ece is not None:
         parts += [
             f"<h2>Confidence</h2><p>Expected calibration error {report.ece:.3f}</p>",

@@ -57,12 +57,18 @@ class AccuracyReport(BaseModel):
     split: str | None
     pictures: int = Field(description="pictures and clips looked at")
     scores: dict[str, list[Score]] = Field(description="by dataset, annotation, source and region")
-    failures: dict[str, dict[str, int]] = Field(description="dataset → outcome → plates")
+    failures: dict[str, dict[str, int]] = Field(description="dataset, and by annotation → outcome → plates")
     ece: float | None = Field(description="expected calibration error over the readings that have a truth")
     calibration: list[tuple[int, float | None, float | None]] = Field(
         description="per tenth of confidence: readings, mean confidence, share right"
     )
     items: list[Item]
+
+    def failure_rows(self) -> list[list[str]]:
+        """The failures as a table: the head with the groups, then a row for each outcome that occurs."""
+        present = [o for o in OUTCOMES if any(o in counts for counts in self.failures.values())]
+        rows = [[o, *(str(counts.get(o, 0)) for counts in self.failures.values())] for o in present]
+        return [["outcome", *self.failures], *rows]
 
 
 def score(group: str, items: Iterable[Item]) -> Score:
@@ -112,6 +118,8 @@ def report(
     failures: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
         failures[item.dataset][item.outcome] += 1
+        if item.truth is not None:
+            failures[f"{item.dataset}: {item.annotation}"][item.outcome] += 1
         groups["dataset"].setdefault(item.dataset, []).append(item)
         for name in ("source", "region") if item.truth is None else ("annotation", "source", "region"):
             groups[name].setdefault(f"{item.dataset}: {getattr(item, name)}", []).append(item)
@@ -129,7 +137,9 @@ def report(
             name: [score(group, members[group]) for group in sorted(members)]
             for name, members in groups.items()
         },
-        failures={name: {o: counts[o] for o in OUTCOMES if counts[o]} for name, counts in failures.items()},
+        failures={
+            name: {o: failures[name][o] for o in OUTCOMES if failures[name][o]} for name in sorted(failures)
+        },
         ece=_number(measured.ece),
         calibration=[
             (int(count), _number(confidence), _number(accuracy))
