@@ -41,7 +41,9 @@ def run(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, tensorrt, openvino, coreml or directml.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=0, help="CPU threads; 0: one a core.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=0, help="CPU threads for the networks; 0: all cores but one.")
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Networks with cards to use in place of the package's."),
@@ -138,7 +140,8 @@ def _summarize(launched: Launch, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("Source", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Source", overflow="fold")
     for name in ("Frames", "Dropped", "Frames/s", "Vehicles", "Plates read", "Seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for report in launched.pipeline.reports:

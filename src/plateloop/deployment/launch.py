@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -40,7 +41,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     networks = config.networks
     cascade = Cascade.load(
         networks.device,
-        networks.threads,
+        # Decoding wants a core too, and threads that wait for one another in turns are slower than none.
+        networks.threads or max(1, (os.cpu_count() or 1) - 1),
         networks.weights,
         # The stream itself decides where plates are sought, and tracks live on by low-scored detections.
         CascadeConfig(direct="never", vehicle_score=config.tracker.low),
