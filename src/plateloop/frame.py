@@ -89,7 +89,7 @@ class Frame:
         high = np.maximum(np.ceil(limited[:, 2:] / step).astype(np.int64), low + 1)
         grown = np.concatenate([low, high], 1) * step
         # The last column and row of an odd picture have chroma of their own: no need to grow beyond them.
-        edge = (grown == size + 1) & (limited <= size)
+        edge = (step == 2) & (grown == size + 1) & (limited <= size)
         edge[:, :2] = False
         return np.where(edge, size, grown)
 
