@@ -171,10 +171,10 @@ def emblem(
             polygon(canvas, stripe * (1, high) + np.array([0, cy - high / 2]), color)
     elif kind == "square":
         color = any_color(rng)
-        side = small * rng.uniform(0.6, 1)
-        square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side
+        half = small * rng.uniform(0.6, 1)
+        square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
         polygon(canvas, square + np.array([cx, cy]), color)
-        noise(rng, canvas, cx, cy, side * 0.7, side * 0.7, 255 - color)
+        noise(rng, canvas, cx, cy, half * 0.7, half * 0.7, 255 - color)
     elif kind == "bar":
         for level in rng.uniform(-0.6, 0.6, int(rng.integers(1, 4))):
             curve(

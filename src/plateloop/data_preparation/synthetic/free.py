@@ -7,14 +7,14 @@ import numpy as np
 from plateloop.data_preparation.synthetic.colors import COLORS
 from plateloop.data_preparation.synthetic.style import Style
 
-_LIGHT = [
-    "white", "white", "white", "cream", "silver", "yellow", "lemon", "amber", "sky", "ice", "mint", "pink", "tan",
-    "lime", "gold", "orange",
-]  # fmt: skip
-_DARK = [
-    "black", "black", "black", "charcoal", "blue", "darkblue", "green", "darkgreen", "red", "maroon", "purple",
-    "brown", "teal", "crimson",
-]  # fmt: skip
+_LIGHT = (
+    "white", "white", "white", "white", "cream", "silver", "yellow", "lemon", "amber", "sky", "ice", "mint",
+    "pink", "tan", "lime", "gold", "orange",
+)  # fmt: skip
+_DARK = (
+    "black", "black", "black", "black", "charcoal", "blue", "darkblue", "green", "darkgreen", "red", "maroon",
+    "purple", "brown", "teal", "crimson",
+)  # fmt: skip
 
 
 def _pattern(rng: np.random.Generator, count: int) -> str:

@@ -52,8 +52,7 @@ class Face:
     def sized(self, character: str, width: int, height: int) -> Image:
         """The mask of ``character`` resized; sizes used before are remembered."""
         key = character, width, height
-        mask = self._sizes.get(key)
-        if mask is None:
+        if key not in self._sizes:
             if len(self._sizes) > 4000:
                 self._sizes.clear()
             mask = cv2.resize(self.masks[character], (width, height), interpolation=cv2.INTER_AREA)

@@ -158,14 +158,14 @@ def _path(text: str, size: tuple[float, float], pen: Pen) -> tuple[FloatArray, b
     words = text.split()
     closed = words[-1] == "z"
     words = words[:-1] if closed else words
-    points = np.array([[float(v) for v in w.rstrip("~").split(",")] for w in words]) / 100 * size
-    result = []
+    points = np.array([[float(v) for v in w.rstrip("~").split(",")] for w in words], np.float32) / 100 * size
+    result: list[FloatArray] = []
     for i, word in enumerate(words):
         inner = closed or 0 < i < len(words) - 1
         if word.endswith("~") and inner and pen.roundness > 0:
             result.append(_curve(points[i - 1], points[i], points[(i + 1) % len(words)], pen))
         else:
-            result.append(points[i : i + 1])
+            result.append(np.asarray(points[i : i + 1], np.float32))
     return np.concatenate(result), closed
 
 
@@ -251,7 +251,7 @@ def draw(character: str, pen: Pen) -> Image:
         canvas = canvas[::-1, ::-1]
     if pen.slant:
         shear = np.array([[1, -pen.slant, pen.slant * canvas.shape[0] / 2], [0, 1, 0]])
-        canvas = cv2.warpAffine(canvas, shear, canvas.shape[::-1])
+        canvas = np.asarray(cv2.warpAffine(canvas, shear, canvas.shape[::-1]), np.uint8)
     rows, columns = np.flatnonzero(canvas.any(1)), np.flatnonzero(canvas.any(0))
     canvas = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     size = max(3, round(canvas.shape[1] / scale)), max(3, round(canvas.shape[0] * pen.contrast / scale))

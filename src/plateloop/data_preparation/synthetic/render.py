@@ -66,8 +66,10 @@ def render(
 
     names = weighted(rng, style.colors).split("/")
     base, ink = shade(rng, names[0]), shade(rng, names[1])
-    if abs(luminance(base) - luminance(ink)) < 45:
-        base = np.clip(base + (60 if luminance(base) > luminance(ink) else -60), 0, 255)
+    apart = luminance(base) - luminance(ink)
+    if abs(apart) < 70:
+        push = (np.sign(apart) or 1) * (80 - abs(apart)) / 2
+        base, ink = np.clip(base + push, 0, 255), np.clip(ink - push, 0, 255)
     canvas = ground(rng, weighted(rng, style.ground), (wide, tall), base)
     bordered = rng.random() < style.border
     inset = tall * float(rng.uniform(0.035, 0.06) if bordered else rng.uniform(0.01, 0.05))
@@ -250,7 +252,7 @@ def _finish(rng: np.random.Generator, style: Style, canvas: Image, alpha: Image,
     tall, wide = alpha.shape
     shown = surface.worn(rng, alpha) if rng.random() < 0.07 else alpha
     cover = shown[..., None].astype(np.float32) * np.float32(1 / 255)
-    image: FloatArray = canvas + (ink - canvas) * cover
+    image = np.asarray(canvas + (ink - canvas) * cover, np.float32)
     if rng.random() < style.emboss:
         image += surface.relief(rng, alpha, tall)[..., None]
     if rng.random() < 0.15:
@@ -269,14 +271,11 @@ def _surround(
     tall, wide = plate.image.shape[:2]
     left, top, right, bottom = (round(float(rng.uniform(0, margin)) * s) for s in (wide, tall, wide, tall))
     size = wide + left + right, tall + top + bottom
-    around = (
-        any_color(rng)
-        if rng.random() < 0.4
-        else shade(rng, str(rng.choice(["charcoal", "grey", "silver"])), 30)
+    body = str(
+        rng.choice(["charcoal", "black", "grey", "silver", "white", "blue", "red", "darkblue", "brown"])
     )
-    image = np.empty((size[1], size[0], 3), np.float32)
-    image[:] = around
-    image *= surface.light(rng, size)[..., None]
+    around = any_color(rng) * 0.7 if rng.random() < 0.15 else shade(rng, body, 25)
+    image = np.asarray(surface.light(rng, size)[..., None] * around, np.float32)
     if margin and rng.random() < 0.3:
         frame = (
             any_color(rng)

@@ -58,8 +58,10 @@ def dirt(rng: np.random.Generator, image: FloatArray, strength: float) -> FloatA
     if rng.random() < 0.5:
         # Mud gathers at the lower edge.
         patches += (np.linspace(-0.2, 0.25, height, dtype=np.float32) * rng.choice([-1, 1, 1]))[:, None]
-    cover = np.clip((patches - (1 - strength) * 0.8) * 2.5, 0, 0.75)[..., None]
-    color = shade(rng, str(rng.choice(["brown", "tan", "grey", "charcoal", "brown"])), 20)
+    most = rng.uniform(0.25, 0.7)
+    cover = np.clip((patches - (1 - strength) * 0.8) * rng.uniform(0.8, 2.2), 0, most)[..., None]
+    mud = shade(rng, str(rng.choice(["brown", "tan", "grey", "charcoal", "grey"])), 20)
+    color = mud * 0.7 + image.mean((0, 1)) * 0.3
     return np.asarray(image + (color - image) * cover, np.float32)
 
 
