@@ -44,12 +44,24 @@ def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], pat
             do_constant_folding=False,
         )
         expected = copy(example)
+    _state_shapes(path, expected)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     for name, found in zip(outputs, session.run(list(outputs), {"images": example.numpy()}), strict=True):
         worst = float(np.abs(found - expected[name].numpy()).max())
         if not worst < 1e-3 * max(1.0, float(expected[name].abs().max())):
             raise ValueError(f"{path}: output {name} differs from the network's by {worst:.2g}")
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _state_shapes(path: Path, expected: dict[str, Tensor]) -> None:
+    """Write the outputs' true sizes into the graph, where the exporter could not infer them."""
+    model = onnx.load(path)
+    for output in model.graph.output:
+        sizes = expected[output.name].shape[1:]
+        for dimension, size in zip(output.type.tensor_type.shape.dim[1:], sizes, strict=True):
+            dimension.dim_value = size
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
 
 
 def parameters_of(path: Path) -> dict[str, Tensor]:

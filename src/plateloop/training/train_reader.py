@@ -52,7 +52,13 @@ class ReaderConfig(BaseModel):
 
     loop: LoopConfig = Field(
         LoopConfig(
-            steps=1_000_000, minutes=20, batch=1024, learning_rate=2e-3, ema_decay=0.9995, clip_norm=5.0
+            steps=1_000_000,
+            minutes=20,
+            batch=1024,
+            learning_rate=2e-3,
+            ema_decay=0.9995,
+            clip_norm=5.0,
+            evaluate_every=2500,
         ),
         description="optimizer and schedule",
     )
