@@ -85,12 +85,12 @@ class Csp(nn.Module):
     def __init__(self, inputs: int, outputs: int, depth: int, dense: bool = False) -> None:
         super().__init__()
         half = outputs // 2
-        self.split = ConvUnit(inputs, 2 * half)
+        self.skip, self.enter = ConvUnit(inputs, half), ConvUnit(inputs, half)
         self.blocks = nn.ModuleList(Dense(half) if dense else Inverted(half) for _ in range(depth))
         self.merge = ConvUnit((2 + depth) * half, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = list(self.split(x).chunk(2, 1))
+        parts = [self.skip(x), self.enter(x)]
         for block in self.blocks:
             parts.append(block(parts[-1]))
         out: Tensor = self.merge(torch.cat(parts, 1))

@@ -63,7 +63,13 @@ class Detector(nn.Module):
     def raw(self, images: Tensor) -> Tensor:
         """The heads' outputs (B, A, C + 4 [+ 8]) before decoding."""
         maps = self.neck(self.backbone(images))
-        return torch.cat([head(x) for head, x in zip(self.heads, maps, strict=True)], 2).transpose(1, 2)
+        # Sizes as numbers, not taken from the maps: so the exported graph has fixed shapes but for the batch.
+        area = self.config.width * self.config.height
+        parts = [
+            head(x).reshape(-1, head.outputs, area // stride**2)
+            for head, x, stride in zip(self.heads, maps, STRIDES, strict=True)
+        ]
+        return torch.cat(parts, 2).transpose(1, 2)
 
     def decode(self, raw: Tensor) -> Predictions:
         """Raw outputs in pixels."""
@@ -72,11 +78,19 @@ class Detector(nn.Module):
         corners = decode_corners(raw[..., classes + 4 :], boxes) if self.config.corners else None
         return Predictions(raw[..., :classes], boxes, corners)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The outputs that the exported graph has: boxes, scores in [0, 1] and, if any, corners."""
+    def forward(self, images: Tensor) -> Tensor | dict[str, Tensor]:
+        """In training the raw outputs; else what the exported graph has: ``boxes``, ``scores`` in [0, 1] and,
+        if any, ``corners``."""
+        if self.training:
+            return self.raw(images)
         found = self.decode(self.raw(images))
-        outputs = (found.boxes, found.logits.sigmoid())
-        return outputs if found.corners is None else (*outputs, found.corners)
+        outputs = {"boxes": found.boxes, "scores": found.logits.sigmoid()}
+        return outputs if found.corners is None else outputs | {"corners": found.corners}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the exported graph's outputs, in order."""
+        return ("boxes", "scores", "corners") if self.config.corners else ("boxes", "scores")
 
 
 def cells(width: int, height: int) -> tuple[Tensor, Tensor]:

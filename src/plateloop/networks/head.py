@@ -15,10 +15,11 @@ _BOX_CORNERS = (-0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, 0.5)
 
 
 class Head(nn.Module):
-    """Raw predictions of one map: (B, ``classes`` + 4 [+ 8], cells)."""
+    """Raw predictions of one map: (B, ``classes`` + 4 [+ 8], H, W)."""
 
     def __init__(self, width: int, classes: int, corners: bool, stride: int) -> None:
         super().__init__()
+        self.outputs = classes + (12 if corners else 4)
         self.look_class = nn.Sequential(separable(width), separable(width))
         self.look_box = nn.Sequential(separable(width), separable(width))
         self.classes = nn.Conv2d(width, classes, 1)
@@ -39,7 +40,7 @@ class Head(nn.Module):
             parts = [self.classes(seen.float()), self.box(place)]
             if self.corners is not None:
                 parts.append(self.corners(place))
-            return torch.cat(parts, 1).flatten(2)
+            return torch.cat(parts, 1)
 
 
 def decode_boxes(raw: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
