@@ -18,6 +18,11 @@ def floats(values: ArrayLike) -> FloatArray:
     return np.asarray(values, np.float32)
 
 
+def turned(vectors: FloatArray, rotation: FloatArray) -> FloatArray:
+    """Vectors (P, 3) turned by a ``rotation`` (3, 3), in this thread alone (a BLAS would call others)."""
+    return np.asarray(np.einsum("ij,kj->ik", vectors, rotation), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """A camera at ``position`` that looks along the street.
@@ -62,9 +67,3 @@ class Camera:
         offset = (pixels - np.array(self.size, np.float32) / 2) / self.focal
         direction = np.concatenate([offset, np.ones_like(offset[..., :1])], -1)
         return np.asarray(direction @ self.axes, np.float32)
-
-    def ray_grid(self) -> FloatArray:
-        """World directions (height, width, 3) through every pixel's middle."""
-        width, height = self.size
-        x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-        return self.rays(np.stack([x, y], -1).astype(np.float32))

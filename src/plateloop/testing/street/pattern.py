@@ -25,7 +25,7 @@ def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int, smooth:
 
 def lookup(texture: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
     """``texture`` (h, w, c) bilinearly at pixel coordinates ``u``, ``v`` (P,), clamped at its rim: (P, c)."""
-    rows = -(-len(u) // 1024)
+    rows = max(1, -(-len(u) // 1024))
     where = np.zeros((2, rows * 1024), np.float32)
     where[0, : len(u)], where[1, : len(u)] = u, v
     found = cv2.remap(

@@ -83,24 +83,34 @@ def rasterize(mesh: Mesh, pose: Pose, camera: Camera, near: float = 0.5) -> Frag
     for number, shape in zip(chosen.tolist(), shapes, strict=True):
         cv2.fillConvexPoly(numbers, shape, number, cv2.LINE_8, _SHIFT)
     mask = numbers >= 0
-    owner = numbers[mask]
-    used, owner = np.unique(owner, return_inverse=True)
-    # A pixel's ray r is sum(b_k * v_k) up to a factor, v_k the triangle's corners before the camera.
-    inverse = np.linalg.inv(seen[mesh.triangles[used]].astype(np.float64)).astype(np.float32)
+    drawn = np.zeros(len(mesh.triangles), bool)
+    drawn[numbers[mask]] = True
+    used = np.flatnonzero(drawn)
+    place = np.zeros(len(drawn), np.intp)
+    place[used] = np.arange(len(used))
+    owner = place[numbers[mask]]
+    # A pixel's ray r is sum(b_k * v_k), v_k its triangle's corners before the camera: b = r @ inverse.
+    inverse = floats(np.linalg.inv(seen[mesh.triangles[used]].astype(np.float64)))
     rows, columns = np.nonzero(mask)
-    middle = floats(camera.size) / 2
-    ray_x = (columns + np.float32(left + 0.5) - middle[0]) / np.float32(camera.focal)
-    ray_y = (rows + floats(top + 0.5) - middle[1]) / np.float32(camera.focal)
-    columns_of = inverse[owner]
-    weights = ray_x[:, None] * columns_of[:, 0] + ray_y[:, None] * columns_of[:, 1] + columns_of[:, 2]
-    # Polygons own half a pixel too much at their rims: do not extrapolate there.
-    np.clip(weights, 0, None, out=weights)
-    weights /= np.maximum(weights.sum(1, keepdims=True), 1e-12)
-    vertices = mesh.triangles[used]
-    table = np.concatenate([mesh.points, mesh.normals], 1)[vertices]
-    mixed = sum(weights[:, k : k + 1] * table[owner, k] for k in range(3))
-    points, normals = mixed[:, :3], mixed[:, 3:]
-    normals /= np.maximum(np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None], 1e-6)
-    towards = pose.to_local(floats(camera.position)) - points
-    towards /= np.sqrt(np.einsum("ij,ij->i", towards, towards))[:, None]
-    return Fragments(int(left), int(top), mask, points, normals, mesh.part[used][owner], towards)
+    offset = (left + 0.5 - camera.size[0] / 2, top + 0.5 - camera.size[1] / 2)
+    ray_x = (columns.astype(np.float32) + offset[0]) / camera.focal
+    ray_y = (rows.astype(np.float32) + offset[1]) / camera.focal
+    weights = []
+    for corner in range(3):
+        a, b, c = (np.ascontiguousarray(inverse[:, axis, corner])[owner] for axis in range(3))
+        # Polygons own half a pixel too much at their rims: do not extrapolate there.
+        weights.append(np.maximum(ray_x * a + ray_y * b + c, 0))
+    total = np.maximum(weights[0] + weights[1] + weights[2], 1e-9)
+    corner_depth = seen[:, 2][mesh.triangles[used]]
+    corner_normals = mesh.normals[mesh.triangles[used]]
+    depth_at = np.zeros(len(owner), np.float32)
+    normals = np.zeros((len(owner), 3), np.float32)
+    for corner, weight in enumerate(weights):
+        depth_at += weight / total * np.ascontiguousarray(corner_depth[:, corner])[owner]
+        normals += weight[:, None] * np.ascontiguousarray(corner_normals[:, corner])[owner]
+    normals /= np.maximum(np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None], 1e-9)
+    axes = camera.axes @ pose.rotation
+    rays = ray_x[:, None] * axes[0] + ray_y[:, None] * axes[1] + axes[2]
+    points = pose.to_local(floats(camera.position)) + rays * depth_at[:, None]
+    rays /= -np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]
+    return Fragments(int(left), int(top), mask, floats(points), normals, mesh.part[used][owner], floats(rays))

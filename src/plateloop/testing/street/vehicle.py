@@ -9,7 +9,7 @@ import numpy as np
 
 from plateloop.geometry import homography
 from plateloop.testing.street.bodies import ARM, BODY, BOX, SHAPES, TRIM, WHEEL, Shape, mesh
-from plateloop.testing.street.camera import Camera, floats
+from plateloop.testing.street.camera import Camera, floats, turned
 from plateloop.testing.street.light import SKY_LIGHT, SUN, SUN_LIGHT, Material, linear, shade
 from plateloop.testing.street.plates import PlateArt
 from plateloop.testing.street.raster import Fragments, Pose, rasterize
@@ -119,7 +119,7 @@ def draw_vehicle(light: FloatArray, vehicle: Vehicle, pose: Pose, camera: Camera
     low = np.clip(seen.points[:, 2] / 0.55, 0, 1)
     up = np.clip(seen.normals[:, 2] + 0.5, 0, 1)
     open_sky = 0.22 + 0.78 * (low * low * (3 - 2 * low)) * (0.35 + 0.65 * up)
-    shaded = shade(material, seen.normals @ rotation.T, seen.towards @ rotation.T, open_sky)
+    shaded = shade(material, turned(seen.normals, rotation), turned(seen.towards, rotation), open_sky)
     height, width = seen.mask.shape
     # Windows start and end on whole pixels of the picture.
     left, top = seen.left // _SUPER, seen.top // _SUPER
