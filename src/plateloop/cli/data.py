@@ -36,7 +36,7 @@ def _tell(report: Report, source: Path, target: Path, strict: bool) -> None:
         typer.echo(f"skipped {file}: {reason}", err=True)
     for name, count in sorted(report.lost.items()):
         if count:
-            typer.echo(f"the target cannot hold {name} ({count})", err=True)
+            typer.echo(f"{target}: its format cannot hold {name} ({count} pictures)", err=True)
     typer.echo(f"{target}: {report.written} pictures written, {len(report.skipped)} files skipped")
     if not report.written:
         raise UserError(f"{source}: nothing could be written; see the reasons above, or check --from")
@@ -97,3 +97,53 @@ def import_(
     with counting("importing") as tick:
         report = run(source, target, found, "manifest", link, parse(label), tick)
     _tell(report, source, target, strict)
+
+
+@app.command()
+def synth(
+    target: Target,
+    count: Annotated[int, typer.Option(min=1, help="How many plates to make.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same plates.")] = 0,
+    style: Annotated[str | None, typer.Option(help="Only this style, such as gb or vn-two.")] = None,
+    clean: Annotated[bool, typer.Option("--clean", help="Flat and sharp, as no camera sees them.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
+) -> None:
+    """Make a dataset of synthetic plate crops with text, region and corners.
+
+    Letterforms are drawn; those of fonts are added where PLATELOOP_GLYPHS names a glyph atlas.
+    """
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.synthetic.dataset import synthesize
+
+    with counting("rendering", count) as tick:
+        done = 0
+        for number in synthesize(target, count, seed, style, clean, workers):
+            for _ in range(number - done):
+                tick()
+            done = number
+    typer.echo(f"{target}: {done} plates written")
+
+
+@app.command()
+def glyphs(
+    target: Annotated[Path, typer.Argument(help="The atlas to write, such as glyphs.npz.")],
+    fonts: Annotated[
+        list[Path], typer.Option(help="A folder to look for fonts in; the system's if absent. Repeatable.")
+    ] = [],  # noqa: B006
+    limit: Annotated[int, typer.Option(min=1, help="At most this many faces.")] = 400,
+) -> None:
+    """Render the system's legible fonts to a glyph atlas, for `synth` on machines that have none."""
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.synthetic.atlas import build, find_fonts, font_folders
+    from plateloop.data_preparation.synthetic.glyphs import save_atlas
+    from plateloop.errors import UserError
+
+    faces = []
+    with counting("faces") as tick:
+        for face in build(find_fonts(fonts or font_folders()), limit):
+            faces.append(face)
+            tick()
+    if not faces:
+        raise UserError("no legible fonts found; name a folder of fonts with --fonts")
+    save_atlas(target, faces)
+    typer.echo(f"{target}: {len(faces)} faces written")
