@@ -1,7 +1,5 @@
 """Our tracker beside Roboflow's ByteTrack (package ``trackers``, extra ``bench``), on the same detections.
 
-    python benchmarks/tracking.py [CLIP…]
-
 A simulated street has known identities: vehicles drive both ways at several speeds, cover one another, are
 missed, scored low and seen double. Printed for both trackers: milliseconds a frame and identity switches (how
 often a vehicle's id changes while it is seen), and ids per vehicle. Of real clips, found through tcnet, only
@@ -10,17 +8,22 @@ the number of ids is known: the fewer for the same detections, the steadier.
 
 from __future__ import annotations
 
-import sys
+import argparse
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from plateloop.deployment.sources import SourceConfig, frames
 from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
 from plateloop.geometry import coverage
+from plateloop.runtime.cascade import Cascade, CascadeConfig
 from plateloop.types import Detections, IntArray
+from record import save, show
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25
 Track = Callable[[Detections], IntArray]
@@ -148,8 +151,23 @@ def measure(make: Callable[[int], Track], scene: list[tuple[Detections, IntArray
     return score
 
 
-def main(clips: list[str]) -> None:
-    """Print the table."""
+def clip_scene(path: str, every: int, weights: Path | None) -> list[tuple[Detections, IntArray]]:
+    """The vehicles that tcnet finds in every ``every``-th frame of a clip; nobody knows which they are."""
+    cascade = Cascade.load(weights=weights, tasks=("tcnet",), config=CascadeConfig(vehicle_score=0.1))
+    scene = []
+    for shot in frames(SourceConfig(url=path), threading.Event()):
+        if shot.index % every == 0:
+            found = cascade.detect_vehicles([shot.frame])[0]
+            scene.append((found, np.full(len(found), -1)))
+    return scene
+
+
+def main() -> None:
+    """Measure both trackers on the same scenes, print a table a kind of scene and save the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", nargs="*", help="videos to run through tcnet")
+    parser.add_argument("--weights", type=Path, help="folder of cards; the package's otherwise")
+    args = parser.parse_args()
     peers: dict[str, Callable[[int], Track]] = {"plateloop": ours}
     try:
         import trackers  # noqa: F401
@@ -157,21 +175,29 @@ def main(clips: list[str]) -> None:
         peers["roboflow"] = roboflow
     except ImportError:
         print("package 'trackers' is missing (pip install plateloop[bench]): measuring ours alone")
-    print(
-        f"{'scene':<28}{'tracker':<11}{'ms/frame':>9}{'p95':>7}{'switches':>10}{'tracked':>9}{'ids/vehicle':>13}"
-    )
+    simulated, real = [], []
     for objects in (5, 20, 60):
         for every in (1, 2, 3):
             scene = list(street(objects, 1500, every, seed=objects))
             for name, make in peers.items():
                 score = measure(make, scene, every)
-                title = f"street {objects} objects, 1/{every}"
-                print(
-                    f"{title:<28}{name:<11}{np.mean(score.ms):>9.2f}{np.percentile(score.ms, 95):>7.2f}"
-                    f"{score.switches:>10}{score.tracked / score.real:>9.1%}"
-                    f"{len(score.ids) / len(score.last):>13.2f}"
-                )
+                row = (f"{objects} vehicles, every {every}", name, float(np.mean(score.ms)))
+                row += (float(np.percentile(score.ms, 50)), score.switches)
+                simulated.append((*row, score.tracked / score.real, len(score.ids) / len(score.last)))
+    head = ("scene", "tracker", "ms/frame", "median", "switches", "tracked", "ids/vehicle")
+    show("A simulated street", head, simulated)
+    for clip in args.clips:
+        for every in (1, 2, 3):
+            scene = clip_scene(clip, every, args.weights)
+            for name, make in peers.items():
+                score = measure(make, scene, every)
+                mean = sum(len(found) for found, _ in scene) / max(1, len(scene))
+                title = f"{Path(clip).name}, every {every}"
+                real.append((title, name, float(np.mean(score.ms)), mean, len(score.ids)))
+    if real:
+        show("Clips", ("clip", "tracker", "ms/frame", "vehicles/frame", "ids"), real)
+    print("wrote", save("tracking", {"street": simulated, "clips": real}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

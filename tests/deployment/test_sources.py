@@ -1,7 +1,9 @@
+import contextlib
+import http.server
 import logging
 import threading
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -184,3 +186,69 @@ def test_kinds() -> None:
     assert not is_live("http://h/x.mp4") and not is_live("clip.mp4")
     with pytest.raises(UserError, match="unknown kind"):
         check("gopher://u:secret@h/x")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path, bool], str]]:
+    """``serve(path, live)`` → a URL of the file; a live one says no length and plays no part twice."""
+    servers = []
+
+    def start(path: Path, live: bool) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path != "/v":
+                    self.send_error(404)
+                    return
+                data = path.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Type", "video/mp2t" if live else "video/mp4")
+                if not live:
+                    self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://u:secret@127.0.0.1:{server.server_port}/v"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_file_behind_a_url_is_played_once(
+    write_video: Callable, numbered: Callable, serve: Callable
+) -> None:
+    got = shots(serve(write_video("h.mp4", numbered(30), options={"movflags": "faststart"}), False))
+    assert [number_of(shot) for shot in got] == list(range(30))
+    assert np.allclose([shot.time_s for shot in got], np.arange(30) / 25, atol=1e-3)
+
+
+def test_a_stream_behind_a_url_goes_on_after_it_broke_off(
+    write_video: Callable, numbered: Callable, serve: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = SourceConfig(url=serve(write_video("h.ts", numbered(30)), True), retry_s=0.01)
+    stop = threading.Event()
+    got = []
+    for shot in frames(config, stop):
+        got.append(shot)
+        if len(got) == 75:
+            stop.set()
+    assert [shot.index for shot in got] == list(range(len(got)))
+    assert [shot.time_s for shot in got] == sorted(shot.time_s for shot in got)
+    assert caplog.text.count("trying again") >= 2 and "secret" not in caplog.text
+
+
+def test_what_a_server_refuses_is_the_users_mistake(
+    write_video: Callable, numbered: Callable, serve: Callable
+) -> None:
+    url = serve(write_video("h.mp4", numbered(3)), False)
+    with pytest.raises(UserError) as caught:
+        shots(url + "/absent")
+    assert "secret" not in str(caught.value) and "404" in str(caught.value)

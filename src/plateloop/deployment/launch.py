@@ -42,7 +42,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     cascade = Cascade.load(
         networks.device,
         # Decoding wants a core too, and threads that wait for one another in turns are slower than none.
-        networks.threads or max(1, (os.cpu_count() or 1) - 1),
+        networks.threads or max(1, _cores() - 1),
         networks.weights,
         # The stream itself decides where plates are sought, and tracks live on by low-scored detections.
         CascadeConfig(direct="never", vehicle_score=config.tracker.low),
@@ -78,6 +78,11 @@ def file_names(sources: tuple[SourceConfig, ...]) -> list[str]:
             number += 1
         names.append(name if number == 1 else f"{name}-{number}")
     return names
+
+
+def _cores() -> int:
+    # What this process may use, which in a container is less than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _probe_all(sources: tuple[SourceConfig, ...]) -> tuple[int | None, ...]:

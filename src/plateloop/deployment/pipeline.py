@@ -117,8 +117,10 @@ class Pipeline:
                 self._finish(number, workers)
             for worker in workers:
                 worker.close()
+            # A thread that waits for a dead camera's answer cannot be hurried; it ends with the process.
+            deadline = time.monotonic() + 2
             for thread in threads:
-                thread.join(timeout=5)
+                thread.join(timeout=max(0.0, deadline - time.monotonic()))
         return [worker.error for worker in workers if worker.error is not None]
 
     def _decode(self, number: int, source: SourceConfig) -> None:
