@@ -7,6 +7,7 @@ import sys
 import typer
 
 from plateloop.cli import data, testing, training
+from plateloop.cli.demo import demo
 from plateloop.cli.read import read
 from plateloop.cli.run import run
 from plateloop.errors import UserError
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command("read")(read)
 app.command("run")(run)
+app.command("demo")(demo)
 app.add_typer(data.app)
 app.add_typer(testing.app)
 for _command in (training.train, training.evaluate, training.export, training.networks):

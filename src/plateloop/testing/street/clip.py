@@ -24,7 +24,7 @@ from plateloop.testing.street.vehicle import Drawn, Vehicle, draw_shadow, draw_v
 from plateloop.types import FloatArray, Image
 
 FPS = 25
-SECONDS = 11.0
+SECONDS = 10.6
 SIZE = (1280, 720)
 
 
