@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from plateloop.errors import UserError
 from plateloop.frame import Frame
-from plateloop.runtime.cascade import Cascade, CascadeConfig
+from plateloop.runtime.cascade import TASKS, Cascade, CascadeConfig, Scene
 from plateloop.types import Image
 
 CAR = (0, 0, 255)
@@ -46,9 +49,145 @@ def test_two_cars_in_one_frame_keep_their_plates(cascade: Cascade) -> None:
     )
     assert [color and color.label for color in scene.colors] == ["blue", "blue"]
     plates = scene.plates
-    texts = {reading.text: row for row, reading in enumerate(plates.readings) if reading}
-    assert set(texts) == {"7", "3"}
+    found = {reading.text: row for row, reading in enumerate(plates.readings) if reading}
+    assert set(found) == {"7", "3"}
     for text, box, side in (("7", [260, 500, 340, 520], 0), ("3", [960, 400, 1060, 426], 1)):
-        row = texts[text]
+        row = found[text]
         np.testing.assert_allclose(plates.detections.boxes[row], box, atol=2)
         assert plates.vehicle[row] == order[side]
+
+
+def one_car(left: int, digit: int) -> Frame:
+    return Frame.from_rgb(
+        picture(((left, 300, left + 400, 600), CAR), ((left + 160, 500, left + 240, 520), plate(digit)))
+    )
+
+
+def texts(scene: Scene) -> list[str | None]:
+    return [reading and reading.text for reading in scene.plates.readings]
+
+
+def test_frames_of_a_batch_stay_apart(cascade: Cascade) -> None:
+    empty = Frame.from_rgb(picture())
+    frames = [one_car(100, 4), empty, one_car(700, 5), one_car(20, 6), empty]
+    scenes = cascade(frames)
+    assert [texts(scene) for scene in scenes] == [["4"], [], ["5"], ["6"], []]
+    assert [len(scene.vehicles) for scene in scenes] == [1, 0, 1, 1, 0]
+    for frame, scene in zip(frames, scenes, strict=True):
+        (alone,) = cascade([frame])
+        np.testing.assert_allclose(alone.vehicles.boxes, scene.vehicles.boxes)
+        np.testing.assert_allclose(alone.plates.detections.boxes, scene.plates.detections.boxes)
+        assert alone.colors == scene.colors
+
+
+def test_no_frames_no_scenes(cascade: Cascade) -> None:
+    assert cascade([]) == []
+    assert cascade.read_crops([]) == []
+
+
+def test_planes_give_what_rgb_gives(cascade: Cascade) -> None:
+    frame = one_car(100, 7)
+    planes = av.VideoFrame.from_ndarray(frame.rgb(), "rgb24").reformat(
+        format="yuv420p", dst_colorspace=av.video.reformatter.Colorspace.ITU709
+    )
+    y, u, v = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:, : p.width] for p in planes.planes)
+    (expected,), (scene,) = cascade([frame]), cascade([Frame.from_planes(y, u, v, matrix="bt709")])
+    np.testing.assert_allclose(scene.vehicles.boxes, expected.vehicles.boxes, atol=3)
+    np.testing.assert_allclose(scene.plates.detections.boxes, expected.plates.detections.boxes, atol=3)
+    assert texts(scene) == ["7"]
+
+
+LONE_PLATE = Frame.from_rgb(picture(((600, 300, 700, 330), plate(2))))
+
+
+@pytest.mark.parametrize(("direct", "expected"), [("auto", ["2"]), ("always", ["2"]), ("never", [])])
+def test_a_plate_without_a_vehicle(toy_weights: Path, direct: str, expected: list[str]) -> None:
+    config = CascadeConfig.model_validate({"direct": direct})
+    (scene,) = Cascade.load(weights=toy_weights, threads=1, config=config)([LONE_PLATE])
+    assert texts(scene) == expected
+    assert scene.plates.vehicle.tolist() == [-1] * len(expected)
+
+
+def test_direct_finds_beside_vehicles_only_if_always(toy_weights: Path) -> None:
+    frame = Frame.from_rgb(
+        picture(
+            ((40, 100, 340, 300), CAR), ((150, 250, 230, 270), plate(1)), ((1100, 600, 1180, 620), plate(8))
+        )
+    )
+    auto, always = (
+        Cascade.load(weights=toy_weights, threads=1, config=CascadeConfig.model_validate({"direct": direct}))
+        for direct in ("auto", "always")
+    )
+    assert texts(auto([frame])[0]) == ["1"]
+    (scene,) = always([frame])
+    # The toy sees one plate a view: in the whole frame a large one around both.
+    assert "1" in texts(scene)
+    assert len(scene.plates) > 1
+
+
+def test_small_things_are_left_alone(toy_weights: Path) -> None:
+    config = CascadeConfig(direct="never", min_plate=24, min_vehicle=300)
+    cascade = Cascade.load(weights=toy_weights, threads=1, config=config)
+    (scene,) = cascade([one_car(100, 4)])
+    assert scene.plates.readings == (None,)
+    small = Frame.from_rgb(picture(((100, 300, 300, 500), CAR), ((160, 450, 240, 480), plate(4))))
+    (scene,) = cascade([small])
+    assert len(scene.vehicles) == 1
+    assert len(scene.plates) == 0
+
+
+def test_stages_can_be_left_out(toy_weights: Path) -> None:
+    config = CascadeConfig(read=False, color=False)
+    cascade = Cascade.load(weights=toy_weights, threads=1, config=config)
+    assert set(cascade.sessions) == {"tcnet", "lpdnet"}
+    (scene,) = cascade([one_car(100, 4)])
+    assert scene.colors == (None,)
+    assert scene.plates.readings == (None,)
+
+
+def test_thresholds_replace_the_cards(toy_weights: Path) -> None:
+    config = CascadeConfig(vehicle_score=0.95, plate_score=0.85)
+    (scene,) = Cascade.load(weights=toy_weights, threads=1, config=config)([one_car(100, 4)])
+    assert len(scene.vehicles) == len(scene.plates) == 0
+
+
+def test_stages_by_themselves_make_the_whole(cascade: Cascade) -> None:
+    frames = [one_car(100, 3), one_car(500, 9)]
+    scenes = cascade(frames)
+    vehicles = cascade.detect_vehicles(frames)
+    plates = cascade.find_plates(frames, vehicles)
+    readings = cascade.read_plates(frames, [found.detections for found in plates])
+    colors = cascade.name_colors(frames, vehicles)
+    assert all(found.readings == (None,) for found in plates)
+    assert [[reading.text for reading in row] for row in readings] == [["3"], ["9"]]
+    assert colors == [scene.colors for scene in scenes]
+
+
+def test_crops_are_read_whole(toy_weights: Path) -> None:
+    cascade = Cascade.load(weights=toy_weights, threads=1, tasks=("lprnet",))
+    crops = [Frame.from_rgb(np.full((20 + n, 90, 3), plate(n), np.uint8)) for n in range(10)]
+    assert "".join(reading.text for reading in cascade.read_crops(crops)) == "0123456789"
+
+
+def test_time_is_accounted_for(toy_weights: Path) -> None:
+    cascade = Cascade.load(weights=toy_weights, threads=1)
+    cascade([one_car(100, 3)])
+    stages = ("pixels", "network", "decode")
+    assert set(cascade.seconds) == {f"{task}.{stage}" for task in TASKS for stage in stages}
+    assert min(cascade.seconds.values()) > 0
+
+
+def test_a_folder_of_some_networks_is_completed_from_the_package(toy_weights: Path, tmp_path: Path) -> None:
+    for suffix in ("onnx", "yaml"):
+        (tmp_path / f"lprnet.{suffix}").symlink_to(toy_weights / f"lprnet.{suffix}")
+    cascade = Cascade.load(weights=tmp_path, threads=1, tasks=("lprnet",))
+    assert cascade.sessions["lprnet"].card.description == "a toy for tests"
+    with pytest.raises(UserError, match=r"none of tcnet\.yaml there"):
+        Cascade.load(weights=tmp_path, tasks=("tcnet",))
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ValidationError):
+        CascadeConfig.model_validate({"direkt": "always"})
+    with pytest.raises(ValidationError):
+        CascadeConfig(plate_score=1.5)
