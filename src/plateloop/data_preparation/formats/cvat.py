@@ -91,7 +91,7 @@ def _record(node: ET.Element, path: Path, folder: Path, report: Report) -> Recor
         else:
             shape = _shape(child, attributes)
             found += [shape] if shape else []
-            report.lost[f"{child.tag}s"] += shape is None
+            report.lost[f"shapes of kind {child.tag}"] += shape is None
     return Record(
         file=relative(picture, folder),
         width=width,

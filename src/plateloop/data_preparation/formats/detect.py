@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from pathlib import Path
 
 from plateloop.data_preparation import manifest
@@ -42,9 +43,9 @@ def _by_content(folder: Path) -> str:
         return "voc"
     if found := _json(folder):
         return found
-    text = _first(folder, ".txt").partition("\n")[0]
-    if "\t" in text:
-        return "openalpr" if text.count("\t") == 5 else "ocrnet"
+    for path in islice(walk(folder, frozenset({".txt"})), 20):
+        if tabs := _head(path).partition("\n")[0].count("\t"):
+            return "openalpr" if tabs == 5 else "ocrnet"
     if _first(folder, ".csv"):
         return "csv"
     picture = next(walk(folder), None)
@@ -58,8 +59,10 @@ def _by_content(folder: Path) -> str:
 def _first(folder: Path, suffix: str) -> str:
     """The first two kilobytes of the first file that ends in ``suffix``."""
     path = next((p for p in walk(folder, frozenset({suffix})) if p.stat().st_size), None)
-    if path is None:
-        return ""
+    return _head(path) if path else ""
+
+
+def _head(path: Path) -> str:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         return file.read(2048)
 

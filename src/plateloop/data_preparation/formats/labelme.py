@@ -68,7 +68,7 @@ def _record(path: Path, folder: Path, report: Report) -> Record:
     for row in content["shapes"]:
         shape = _shape(row)
         found += [shape] if shape else []
-        report.lost[f"{row.get('shape_type')}s"] += shape is None
+        report.lost[f"shapes of kind {row.get('shape_type')}"] += shape is None
     file = relative(picture, folder)
     fields: dict[str, Any] = {key: content[key] for key in _FIELDS if content.get(key)}
     return Record(

@@ -1,0 +1,107 @@
+"""The ``data`` commands as a user calls them: exit codes, what is printed where, the source untouched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from plateloop.data_preparation.manifest import Plate, Record, Vehicle, read_manifest, write_manifest
+
+
+def plateloop(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "plateloop", "data", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def digest(folder: Path) -> str:
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        found.update(f"{path.relative_to(folder)} {path.stat().st_mtime_ns}".encode())
+        found.update(path.read_bytes() if path.is_file() else b"")
+    return found.hexdigest()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "photos").mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    records = []
+    for index in range(8):
+        file = f"photos/{index}.png"
+        cv2.imwrite(str(folder / file), rng.integers(0, 255, (60, 90, 3), np.uint8))
+        records.append(
+            Record(
+                file=file,
+                width=90,
+                height=60,
+                source="here",
+                region="FR" if index % 2 else "DE",
+                vehicles=(Vehicle(box=(2, 3, 80, 50), label="Car"),),
+                plates=(Plate(box=(20, 30, 60, 42), text=f"AB{index}CD", vehicle=0),),
+            )
+        )
+    write_manifest(folder, records)
+    return folder
+
+
+def test_convert_there_and_back(dataset: Path, tmp_path: Path) -> None:
+    before = digest(dataset)
+    done = plateloop(
+        "convert", dataset, tmp_path / "cvat", "--from", "manifest", "--to", "cvat", "--label", "Car=car"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "8 pictures written, 0 files skipped" in done.stdout
+    done = plateloop("import", tmp_path / "cvat", tmp_path / "back")
+    assert done.returncode == 0, done.stderr
+    assert digest(dataset) == before
+    first, *_ = read_manifest(tmp_path / "back")
+    assert first.file == "images/photos/0.png"
+    assert (first.vehicles[0].label, first.plates[0].text) == ("car", "AB0CD")
+
+
+def test_convert_tells_of_malformed_files_and_goes_on(dataset: Path, tmp_path: Path) -> None:
+    kitti = tmp_path / "kitti"
+    assert plateloop("convert", dataset, kitti, "--from", "manifest", "--to", "kitti").returncode == 0
+    (kitti / "labels/photos_3.txt").write_text("Car what\n")
+    words = ("convert", kitti, tmp_path / "out", "--from", "kitti", "--to", "manifest")
+    done = plateloop(*words)
+    assert done.returncode == 0
+    assert done.stderr == "skipped labels/photos_3.txt: line 1: 2 columns, not 15\n"
+    assert len(list(read_manifest(tmp_path / "out"))) == 7
+    assert plateloop(*words, "--strict").returncode == 2
+
+
+def test_mistakes_exit_with_2_and_one_line(dataset: Path, tmp_path: Path) -> None:
+    for words in (
+        ("convert", dataset, tmp_path / "x", "--from", "manifest", "--to", "tfrecord"),
+        ("convert", dataset, dataset / "x", "--from", "manifest", "--to", "voc"),
+        ("convert", tmp_path / "none", tmp_path / "x", "--from", "voc", "--to", "yolo"),
+        ("convert", dataset, tmp_path / "x", "--from", "voc", "--to", "yolo"),
+        ("convert", dataset, tmp_path / "x", "--from", "manifest", "--to", "yolo", "--label", "Car"),
+        ("import", tmp_path / "none", tmp_path / "x"),
+    ):
+        done = plateloop(*words)
+        assert done.returncode == 2
+        assert done.stderr.startswith("plateloop: ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_import_of_plain_photographs(dataset: Path, tmp_path: Path) -> None:
+    done = plateloop("import", dataset / "photos", tmp_path / "out", "--link")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
+    assert len(rows) == 8
+    assert rows[0]["plates_annotated"] is False
+    assert (tmp_path / "out/0.png").samefile(dataset / "photos/0.png")
