@@ -177,6 +177,11 @@ class PlatePool:
         """How many plates the workers have made, earlier pools of the folder included."""
         return int(self._counts.sum())
 
+    @property
+    def alive(self) -> int:
+        """How many workers run. One that met an error has printed it; the others go on without it."""
+        return sum(process.is_alive() for process in self._processes)
+
     def wait_for(self, plates: int, timeout: float = 300) -> None:
         """Wait until ``plates`` slots are filled, and copy them.
 
@@ -184,10 +189,7 @@ class PlatePool:
         """
         start = time.monotonic()
         while self.rendered < plates:
-            if (
-                not any(process.is_alive() for process in self._processes)
-                or time.monotonic() - start > timeout
-            ):
+            if not self.alive or time.monotonic() - start > timeout:
                 raise RuntimeError(
                     f"{self.rendered} of {plates} synthetic plates after {timeout:.0f} s at most"
                 )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -66,7 +67,9 @@ class ReaderConfig(BaseModel):
     slots: int = Field(200_000, description="synthetic plates kept at a time")
     workers: int = Field(0, description="processes that render plates; 0: all cores but two")
     prefill: int = Field(20_000, description="synthetic plates that must be there before training starts")
-    pool: Path | None = Field(None, description="folder of the synthetic plates; OUT/pool where not given")
+    pool: Path | None = Field(
+        None, description="folder that keeps the synthetic plates; a passing one where not given"
+    )
     glyphs: Path | None = Field(None, description="atlas of fonts; only drawn letterforms where not given")
     backgrounds: int = Field(6000, description="pieces of photographs that lie around synthetic plates")
     limit: int | None = Field(None, description="most pictures of each data set, for trials")
@@ -226,20 +229,22 @@ def train_reader(
         return {name[4:]: round(value["exact"], 4) for name, value in found.items() if "exact" in value}
 
     workers = config.workers or max(1, (os.cpu_count() or 2) - 2)
-    with PlatePool(
-        config.pool or out / "pool",
-        partial(render, margin=0.0),
-        config.slots,
-        workers,
-        config.loop.seed,
-        place,
-        regions,
-    ) as pool:
+    with (
+        TemporaryDirectory() as passing,
+        PlatePool(
+            config.pool or Path(passing),
+            partial(render, margin=0.0),
+            config.slots,
+            workers,
+            config.loop.seed,
+            place,
+            regions,
+        ) as pool,
+    ):
         pool.wait_for(min(config.prefill, config.slots))
         print(f"{pool.rendered} synthetic plates after {time.monotonic() - began:.0f} s", flush=True)
         batches = ReadingBatches(real, pool, backgrounds, config.mix, config.loop.batch, regions, place)
         show(batches, out / "batch.png")
         average = fit(network, config.loop, batches, partial(losses, config), out, place, judge)
-        rendered = pool.rendered
-    print(f"{rendered} synthetic plates rendered in all", flush=True)
+        print(f"{pool.rendered} synthetic plates, {pool.alive} of {workers} workers alive", flush=True)
     return finish(average, out, draft, val)
