@@ -87,7 +87,7 @@ def _peaks(probabilities: FloatArray) -> tuple[IntArray, IntArray]:
 def text_probabilities(probabilities: FloatArray, texts: list[IntArray]) -> FloatArray:
     """The probability of each of N symbol sequences under the CTC steps (N, T, C): (N,) in [0, 1].
 
-    The forward variable of Graves et al. 2006, equations 5 to 7, for all N at once, scaled at each step.
+    The forward variable of Graves et al. 2006, equations 5 to 7, for all N at once, scaled now and then.
     """
     count, total, _ = probabilities.shape
     if not count:
@@ -97,21 +97,20 @@ def text_probabilities(probabilities: FloatArray, texts: list[IntArray]) -> Floa
     for row, text in enumerate(texts):
         extended[row, 1 : 2 * len(text) : 2] = text
     # A symbol may follow the one before its blank directly, unless both are the same.
-    skips = np.zeros(extended.shape, bool)
+    skips = np.zeros(extended.shape)
     skips[:, 3::2] = extended[:, 3::2] != extended[:, 1:-2:2]
     emitted = np.take_along_axis(probabilities, extended[:, None, :].repeat(total, 1), 2).astype(np.float64)
-    forward = np.zeros(extended.shape)
-    forward[:, :2] = emitted[:, 0, :2]
+    # Two columns of zeros at the left stand for what comes before the text.
+    forward = np.zeros((count, extended.shape[1] + 2))
+    forward[:, 2:4] = emitted[:, 0, :2]
     logarithm = np.zeros(count)
     for step in range(1, total):
-        scale = np.maximum(forward.max(1, keepdims=True), 1e-300)
-        logarithm += np.log(scale[:, 0])
-        before = forward / scale
-        forward = before.copy()
-        forward[:, 1:] += before[:, :-1]
-        forward[:, 2:] += np.where(skips, np.pad(before, ((0, 0), (2, 0)))[:, :-2], 0)[:, 2:]
-        forward *= emitted[:, step]
+        forward[:, 2:] = (forward[:, 2:] + forward[:, 1:-1] + skips * forward[:, :-2]) * emitted[:, step]
+        if step % 16 == 0:
+            scale = np.maximum(forward.max(1), 1e-300)
+            logarithm += np.log(scale)
+            forward /= scale[:, None]
     last = np.array([2 * len(text) for text in texts])
     rows = np.arange(count)
-    ending = forward[rows, last] + np.where(last > 0, forward[rows, np.maximum(last - 1, 0)], 0)
+    ending = forward[rows, 2 + last] + forward[rows, 1 + last]
     return np.asarray(np.minimum(np.exp(logarithm) * ending, 1), np.float32)
