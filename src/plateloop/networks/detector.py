@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from plateloop.networks.backbone import Backbone
-from plateloop.networks.head import Head, decode_boxes, decode_corners
+from plateloop.networks.head import BOX_CORNERS, Head, decode_boxes, decode_corners
 from plateloop.networks.neck import Neck
 
 STRIDES = (8, 16, 32)
@@ -49,6 +49,7 @@ class Detector(nn.Module):
 
     centres: Tensor
     strides: Tensor
+    box_corners: Tensor
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -59,6 +60,8 @@ class Detector(nn.Module):
         centres, strides = cells(config.width, config.height)
         self.register_buffer("centres", centres, persistent=False)
         self.register_buffer("strides", strides, persistent=False)
+        # A buffer, since a tensor made on the fly would wait for the GPU.
+        self.register_buffer("box_corners", torch.tensor(BOX_CORNERS), persistent=False)
 
     def raw(self, images: Tensor) -> Tensor:
         """The heads' outputs (B, A, C + 4 [+ 8]) before decoding."""
@@ -75,7 +78,9 @@ class Detector(nn.Module):
         """Raw outputs in pixels."""
         classes = len(self.config.labels)
         boxes = decode_boxes(raw[..., classes : classes + 4], self.centres, self.strides)
-        corners = decode_corners(raw[..., classes + 4 :], boxes) if self.config.corners else None
+        corners = (
+            decode_corners(raw[..., classes + 4 :], boxes, self.box_corners) if self.config.corners else None
+        )
         return Predictions(raw[..., :classes], boxes, corners)
 
     def forward(self, images: Tensor) -> Tensor | dict[str, Tensor]:

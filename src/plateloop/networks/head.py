@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from plateloop.networks.blocks import separable
 
-# Corners start as those of the box: top left, top right, bottom right, bottom left about its centre.
-_BOX_CORNERS = (-0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, 0.5)
+BOX_CORNERS = (-0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, 0.5)
+"""A box's own corners about its centre, clockwise from the top left, in units of its size."""
 
 
 class Head(nn.Module):
@@ -49,9 +49,9 @@ def decode_boxes(raw: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
     return torch.cat([centres - sides[..., :2], centres + sides[..., 2:]], -1)
 
 
-def decode_corners(raw: Tensor, boxes: Tensor) -> Tensor:
-    """Corners (B, A, 8) in input pixels, from raw shifts (B, A, 8) in units of the box (B, A, 4)."""
+def decode_corners(raw: Tensor, boxes: Tensor, start: Tensor) -> Tensor:
+    """Corners (B, A, 8) in input pixels: those of the boxes (B, A, 4), shifted by half of ``raw`` (B, A, 8)
+    times the box's size. ``start`` (8,) is BOX_CORNERS."""
     centre = (boxes[..., :2] + boxes[..., 2:]) * 0.5
     size = boxes[..., 2:] - boxes[..., :2]
-    start = torch.tensor(_BOX_CORNERS, dtype=raw.dtype, device=raw.device)
     return torch.cat([centre] * 4, -1) + (raw * 0.5 + start) * torch.cat([size] * 4, -1)

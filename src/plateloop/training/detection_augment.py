@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from plateloop.training.detection_data import PictureStore
-from plateloop.training.detection_layout import Layout
-from plateloop.types import IntArray
+from plateloop.training.detection_layout import NO_PICTURE, Layout
 
 
 class LookConfig(BaseModel):
@@ -44,27 +45,30 @@ def render(store: PictureStore, layout: Layout, samples: int = 1) -> tuple[Tenso
     kind = torch.float16 if device.type == "cuda" else torch.float32
     width, height = layout.size
     batch = len(layout.pictures)
-    inverse = torch.from_numpy(np.linalg.inv(layout.matrices).reshape(-1, 9).astype(np.float32)).to(device)
-    pictures = torch.from_numpy(layout.pictures.reshape(-1)).to(device)
-    split = torch.from_numpy(layout.split.astype(np.float32)).to(device)
+    inverse = on_device(np.linalg.inv(layout.matrices).reshape(-1, 9).T.astype(np.float32), device)
+    pictures = on_device(layout.pictures.reshape(-1), device)
+    split = on_device(layout.split.astype(np.float32).T.reshape(2, -1, 1, 1), device)
     x = ((torch.arange(width * samples, device=device) + 0.5) / samples).view(1, 1, -1)
     y = ((torch.arange(height * samples, device=device) + 0.5) / samples).view(1, -1, 1)
-    quarter = (x >= split[:, 0, None, None]).long() + 2 * (y >= split[:, 1, None, None]).long()
-    tile = quarter + 4 * torch.arange(batch, device=device).view(-1, 1, 1)
-    m = [inverse[:, j].contiguous()[tile] for j in range(9)]
+    if (layout.pictures[:, 1:] == NO_PICTURE).all():
+        inside = (x < split[0]) & (y < split[1])
+        quarter = torch.arange(0, 4 * batch, 4, device=device).view(-1, 1, 1)
+    else:
+        quarter = (x >= split[0]).long() + 2 * (y >= split[1]).long()
+        quarter += 4 * torch.arange(batch, device=device).view(-1, 1, 1)
+        inside = torch.ones_like(quarter, dtype=torch.bool)
+    m = [row[quarter] for row in inverse.contiguous()]
     depth = m[6] * x + m[7] * y + m[8]
-    u = (m[0] * x + m[1] * y + m[2]) / depth
-    v = (m[3] * x + m[4] * y + m[5]) / depth
-    # NO_PICTURE reads picture -1, the last one: it is masked below.
-    w = store.sizes[pictures, 0].contiguous()[tile]
-    h = store.sizes[pictures, 1].contiguous()[tile]
-    start = store.starts[pictures].contiguous()[tile]
-    inside = (u >= 0) & (v >= 0) & (u <= w) & (v <= h) & (pictures >= 0)[tile] & (depth > 0)
+    u, v = (m[0] * x + m[1] * y + m[2]) / depth, (m[3] * x + m[4] * y + m[5]) / depth
+    # NO_PICTURE reads picture -1, the last one: it is masked here.
+    w, h = (side.int()[quarter] for side in store.sizes[pictures].unbind(1))
+    start = store.starts[pictures][quarter]
+    inside = inside & (u >= 0) & (v >= 0) & (u <= w) & (v <= h) & (pictures >= 0)[quarter] & (depth > 0)
     u, v = (u - 0.5).clamp_(-1, 1e5), (v - 0.5).clamp_(-1, 1e5)
     column, line = u.floor(), v.floor()
     right, down = (u - column).to(kind), (v - line).to(kind)
-    column, line = column.long(), line.long()
-    total = torch.zeros(3, *tile.shape, dtype=kind, device=device)
+    column, line = column.int(), line.int()
+    total = torch.zeros(3, *u.shape, dtype=kind, device=device)
     for dy, share_y in ((0, 1 - down), (1, down)):
         base = start + torch.minimum((line + dy).clamp_(min=0), h - 1) * w
         for dx, share_x in ((0, 1 - right), (1, right)):
@@ -79,11 +83,16 @@ def render(store: PictureStore, layout: Layout, samples: int = 1) -> tuple[Tenso
     return canvas, cover
 
 
+def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """``array`` as a tensor on ``device``, sent without waiting for what the device is doing."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def _some(rng: np.random.Generator, batch: int, share: float, device: torch.device) -> Tensor:
     """A random choice of rows, its size known without asking the device."""
     count = int(batch * share + rng.random())
-    rows: IntArray = rng.permutation(batch)[:count]
-    return torch.from_numpy(rows).to(device)
+    return on_device(rng.permutation(batch)[:count], device)
 
 
 def _uniform(count: int, low: float, high: float, like: Tensor) -> Tensor:
@@ -121,11 +130,11 @@ def _colour(images: Tensor, rng: np.random.Generator, config: LookConfig) -> Ten
     gain[night] *= rng.uniform(0.15, 0.5, (night.sum(), 1))
     contrast = 1 + rng.uniform(-config.contrast, config.contrast, (batch, 1, 1))
     mix = keep[:, None, None] * np.eye(3) + (1 - keep[:, None, None]) * grey
-    matrix = torch.from_numpy(gain[:, :, None] * mix * contrast).to(images)
-    offset = torch.from_numpy(gain[:, :, None] * 0.4 * (1 - contrast)).to(images)
+    matrix = on_device(gain[:, :, None] * mix * contrast, images.device).to(images.dtype)
+    offset = on_device(gain[:, :, None] * 0.4 * (1 - contrast), images.device).to(images.dtype)
     flat = torch.baddbmm(offset, matrix, images.flatten(2))
-    gamma = torch.from_numpy(np.exp(rng.uniform(-config.gamma, config.gamma, (batch, 1, 1)))).to(images)
-    return flat.clamp_(1e-3, 1).pow_(gamma).view_as(images)
+    gamma = on_device(np.exp(rng.uniform(-config.gamma, config.gamma, (batch, 1, 1))), images.device)
+    return flat.clamp_(1e-3, 1).pow_(gamma.to(images.dtype)).view_as(images)
 
 
 def _fog(images: Tensor) -> Tensor:
@@ -187,7 +196,7 @@ def _jpeg(images: Tensor) -> Tensor:
     basis = torch.cos((2 * n[None] + 1) * n[:, None] * math.pi / 16) * 0.5
     basis[0] /= math.sqrt(2)
     blocks = images.float().view(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
-    step = torch.tensor(_TABLE, device=images.device) / 255
+    step = on_device(np.array(_TABLE, np.float32) / 255, images.device)
     step = step * torch.exp(_uniform(count, -1.0, 1.4, n))[..., None, None]
     coefficients = (basis @ blocks @ basis.T / step).round_() * step
     return (basis.T @ coefficients @ basis).transpose(3, 4).reshape(images.shape).to(images.dtype)

@@ -13,7 +13,7 @@ from torch import Tensor
 from plateloop.data_preparation.manifest import NAME, Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.networks.assigner import Truth
-from plateloop.training.detection_augment import alter, render
+from plateloop.training.detection_augment import alter, on_device, render
 from plateloop.training.detection_data import Picture, PictureStore, load_pictures, scenes
 from plateloop.training.detection_layout import Layout, Placed, place
 from plateloop.training.detector_config import DetectorTraining
@@ -67,18 +67,14 @@ def _source_weights(records: Sequence[Record], power: float) -> FloatArray:
 
 
 def _on_device(placed: Placed, device: torch.device) -> Truth:
-    arrays = (
-        placed.picture,
-        placed.boxes,
-        placed.labels,
-        placed.corners,
-        placed.has_corners,
-        placed.complete,
+    return Truth(
+        on_device(placed.picture, device),
+        on_device(placed.boxes, device),
+        on_device(placed.labels, device),
+        on_device(placed.corners, device),
+        on_device(placed.has_corners, device),
+        on_device(placed.complete, device),
     )
-    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-    if device.type == "cuda":
-        tensors = [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
-    return Truth(*tensors)
 
 
 def feed(
