@@ -8,11 +8,10 @@ import threading
 import time
 from pathlib import Path
 
-from record import save, show, street_clip
-
 from plateloop.deployment.config import load_config
 from plateloop.deployment.launch import launch
 from plateloop.deployment.sources import SourceConfig, frames
+from record import save, show, street_clip
 
 
 def decoding(clip: Path) -> float:

@@ -27,6 +27,9 @@ class NetworksConfig(BaseModel):
     weights: Path | None = Field(None, description="folder of cards and ONNX files; else the package's")
     device: str = Field("cpu", description="cpu, cuda, tensorrt, openvino…")
     threads: int = Field(0, ge=0, description="CPU threads for the networks; 0: all cores but one")
+    plate_score: float | None = Field(
+        None, ge=0, le=1, description="replaces lpdnet's score threshold; tcnet's are the tracker's"
+    )
     batch: int = Field(8, ge=1, description="frames that go through the networks together at most")
     latency_s: float = Field(0.05, ge=0, description="longest time that a frame waits for others to join it")
 

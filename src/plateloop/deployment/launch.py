@@ -45,7 +45,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         networks.threads or max(1, _cores() - 1),
         networks.weights,
         # The stream itself decides where plates are sought, and tracks live on by low-scored detections.
-        CascadeConfig(direct="never", vehicle_score=config.tracker.low),
+        CascadeConfig(direct="never", vehicle_score=config.tracker.low, plate_score=networks.plate_score),
     )
     folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
     videos = {
