@@ -27,10 +27,12 @@ def demo(
     from rich.console import Console
 
     from plateloop.cli.run import run
+    from plateloop.runtime.cascade import Cascade
     from plateloop.testing.street.score import score
     from plateloop.testing.street.truth import read_truth
     from plateloop.types import Event
 
+    Cascade.load("cpu", 1, weights)  # whether the networks are there, before the long part
     console = Console()
     clip = _render(out, seed, seconds)
     console.print(f"Rendered [bold]{clip.video}[/] ({clip.frames} frames) and its truth, {clip.truth}.")
@@ -49,7 +51,8 @@ def _render(out: Path, seed: int, seconds: float) -> Clip:
 
     from plateloop.testing.street import render_clip
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Rendering the street", total=None)
         return render_clip(
             out / "street.mp4",

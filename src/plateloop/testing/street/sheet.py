@@ -48,9 +48,30 @@ class Sheet:
         at = np.array(list(points), np.float32)
         return np.stack([at[:, 0] + self.reach, self.height - at[:, 1]], -1) * floats(SCALE)
 
-    def _cover(self, mask: FloatArray, color: RGB, gloss: float, glow: float, opacity: float) -> None:
-        layer = floats([*linear(color), gloss, glow])
-        self.levels[0] += (layer - self.levels[0]) * (mask * opacity)[..., None]
+    def _cover(
+        self, outlines: list[NDArray[np.int32]], pen: int, rounding: float, layer: FloatArray, opacity: float
+    ) -> None:
+        """Lay ``layer`` (5,) over what the outlines enclose, or over their lines if ``pen`` is a width."""
+        spread = pen + 1 + round(4 * rounding * SCALE)
+        points = np.concatenate(outlines) // 16
+        limit = self.levels[0].shape[1::-1]
+        low = np.clip(points.min(0) - spread, 0, limit)
+        high = np.clip(points.max(0) + spread + 1, 0, limit)
+        if (low >= high).any():
+            return
+        mask = np.zeros((high - low)[::-1], np.uint8)
+        moved = [outline - 16 * low.astype(np.int32) for outline in outlines]
+        if pen:
+            cv2.polylines(mask, moved, False, 255, pen, cv2.LINE_AA, 4)
+        else:
+            for outline in moved:
+                cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, 4)
+        cover = floats(mask / 255)
+        if rounding > 0:
+            soft = cv2.GaussianBlur(cover, (0, 0), rounding * SCALE)
+            cover = floats(np.clip((soft - 0.5) * rounding * SCALE * 1.6 + 0.5, 0, 1))
+        region = self.levels[0][low[1] : high[1], low[0] : high[0]]
+        region += (layer - region) * (cover * opacity)[..., None]
 
     def _outlines(self, points: Iterable[Point], mirror: bool) -> list[NDArray[np.int32]]:
         """The points, and if wanted their mirror image in u, as OpenCV takes them: in 1/16 pixels."""
@@ -69,14 +90,8 @@ class Sheet:
         mirror: bool = False,
     ) -> None:
         """Fill the polygon ``points`` (and its mirror image in u); ``rounding`` metres for its corners."""
-        mask = np.zeros(self.levels[0].shape[:2], np.uint8)
-        for outline in self._outlines(points, mirror):
-            cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, 4)
-        cover = floats(mask / 255)
-        if rounding > 0:
-            soft = cv2.GaussianBlur(cover, (0, 0), rounding * SCALE)
-            cover = floats(np.clip((soft - 0.5) * rounding * SCALE * 1.6 + 0.5, 0, 1))
-        self._cover(cover, color, gloss, glow, opacity)
+        layer = floats([*linear(color), gloss, glow])
+        self._cover(self._outlines(points, mirror), 0, rounding, layer, opacity)
 
     def rect(
         self,
@@ -97,10 +112,8 @@ class Sheet:
         self, points: Iterable[Point], width: float, color: RGB, opacity: float = 1.0, mirror: bool = False
     ) -> None:
         """Draw a line ``width`` metres wide through ``points``, matt."""
-        mask = np.zeros(self.levels[0].shape[:2], np.uint8)
-        thick = max(1, round(width * SCALE))
-        cv2.polylines(mask, self._outlines(points, mirror), False, 255, thick, cv2.LINE_AA, 4)
-        self._cover(floats(mask / 255), color, 0.3, 0.0, opacity)
+        layer = floats([*linear(color), 0.3, 0.0])
+        self._cover(self._outlines(points, mirror), max(1, round(width * SCALE)), 0.0, layer, opacity)
 
     def disc(self, center: Point, radius: float, color: RGB, gloss: float = 1.0, glow: float = 0.0) -> None:
         """Fill a circle."""
