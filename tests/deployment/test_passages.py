@@ -1,11 +1,12 @@
 from collections import defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plateloop.deployment.fusion import FusionConfig
-from plateloop.deployment.passages import PassageConfig, Passages
+from plateloop.deployment.passages import PassageConfig, Passages, within_one_edit
 from plateloop.types import Color, Event, EventVehicle, Reading
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -93,6 +94,38 @@ def test_found_again_unread_at_first_is_still_the_same_event() -> None:
     events += drive(to, 2, 1.0, 15)
     events += drive(to, 2, 2.5, 10, "AB123") + to.finish()
     assert len({e.id for e in events}) == 1 and events[-1].frames == 35
+
+
+def test_a_misread_vehicle_in_the_same_place_is_still_the_same_event() -> None:
+    to = passages()
+    events = drive(to, 1, 0.0, 10, "AB123")
+    to.lose(1)
+    events += drive(to, 2, 2.0, 3, "AB128") + to.finish()
+    assert len({e.id for e in events}) == 1 and events[-1].text == "AB123"
+
+
+def test_two_cars_at_once_with_similar_plates_are_two() -> None:
+    to = passages()
+    events = []
+    for number in range(10):
+        for track, text in ((1, "AB123"), (2, "AB128")):
+            to.see(track, number / 10, CAR)
+            to.read(track, reading(text), 1.0, BOX, CORNERS, 0.8)
+        events += to.advance(number / 10)
+    events += to.finish()
+    assert {e.text for e in events if e.phase == "end"} == {"AB123", "AB128"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "near"),
+    [
+        ("AB123", "AB123", True), ("AB123", "AB128", True), ("AB123", "A123", True),
+        ("AB123", "AB1234", True),
+        ("AB123", "BA123", False), ("AB123", "A12", False), ("", "A", True), ("AB123", "XAB12", False),
+    ],
+)  # fmt: skip
+def test_within_one_edit(a: str, b: str, near: bool) -> None:
+    assert within_one_edit(a, b) == within_one_edit(b, a) == near
 
 
 def test_the_same_text_after_long_is_another_event() -> None:

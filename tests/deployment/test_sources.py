@@ -2,6 +2,7 @@ import contextlib
 import http.server
 import logging
 import threading
+import time
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,11 +190,11 @@ def test_kinds() -> None:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Path, bool], str]]:
-    """``serve(path, live)`` → a URL of the file; a live one says no length and plays no part twice."""
+def serve() -> Iterator[Callable[..., str]]:
+    """``serve(path, live, stall_s)`` → a URL of the file; a live one says no length and may hang."""
     servers = []
 
-    def start(path: Path, live: bool) -> str:
+    def start(path: Path, live: bool, stall_s: float = 0.0) -> str:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path != "/v":
@@ -207,6 +208,7 @@ def serve() -> Iterator[Callable[[Path, bool], str]]:
                 self.end_headers()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     self.wfile.write(data)
+                    time.sleep(stall_s)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -243,6 +245,21 @@ def test_a_stream_behind_a_url_goes_on_after_it_broke_off(
     assert [shot.index for shot in got] == list(range(len(got)))
     assert [shot.time_s for shot in got] == sorted(shot.time_s for shot in got)
     assert caplog.text.count("trying again") >= 2 and "secret" not in caplog.text
+
+
+def test_a_stream_that_hangs_is_opened_again(
+    write_video: Callable, numbered: Callable, serve: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = SourceConfig(
+        url=serve(write_video("h.ts", numbered(30)), True, 3.0), timeout_s=0.3, retry_s=0.01
+    )
+    stop = threading.Event()
+    started = time.monotonic()
+    for shot in frames(config, stop):
+        if shot.index == 40:
+            stop.set()
+    assert time.monotonic() - started < 3
+    assert "trying again" in caplog.text
 
 
 def test_what_a_server_refuses_is_the_users_mistake(

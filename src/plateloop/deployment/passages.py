@@ -11,9 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.fusion import UNREAD, Fused, FusionConfig, Sighting, fuse, keep
+from plateloop.geometry import iou
 from plateloop.types import Box, Color, Corners, Event, EventPlate, EventVehicle, Reading
 
 
@@ -136,9 +138,8 @@ class Passages:
         passage.fused = fuse(passage.sightings, self._alphabet, self._fusion)
 
     def _merge(self, passage: Passage) -> None:
-        text = passage.fused.text
-        others = (other for other in self._open.values() if other is not passage and other.fused.text == text)
-        other = next(others, None) if text is not None else None
+        others = (other for other in self._open.values() if other is not passage)
+        other = next((other for other in others if _is_same(passage, other)), None)
         if other is None:
             return
         del self._open[passage.id]
@@ -212,3 +213,23 @@ class Passages:
                 plate=plate,
             )
         )
+
+
+def _is_same(new: Passage, old: Passage) -> bool:
+    # The same text; or nearly, where the old vehicle was lost and the new one stands in its place.
+    mine, theirs = new.fused.text, old.fused.text
+    if mine is None or theirs is None or mine == theirs:
+        return mine is not None and mine == theirs
+    if not old.lost or new.vehicle is None or old.vehicle is None or not within_one_edit(mine, theirs):
+        return False
+    boxes = np.array([new.vehicle.box, old.vehicle.box], np.float32)
+    return bool(iou(boxes[:1], boxes[1:])[0, 0] > 0.3)
+
+
+def within_one_edit(a: str, b: str) -> bool:
+    """Whether one character changed, missed or added makes ``a`` out of ``b``, or none at all."""
+    short, long = sorted((a, b), key=len)
+    same = next((i for i, (x, y) in enumerate(zip(short, long, strict=False)) if x != y), len(short))
+    if len(short) == len(long):
+        return short[same + 1 :] == long[same + 1 :]
+    return len(long) == len(short) + 1 and short[same:] == long[same + 1 :]
