@@ -190,9 +190,8 @@ class PlatePool:
         start = time.monotonic()
         while self.rendered < plates:
             if not self.alive or time.monotonic() - start > timeout:
-                raise RuntimeError(
-                    f"{self.rendered} of {plates} synthetic plates after {timeout:.0f} s at most"
-                )
+                state = f"{self.alive} of {self._workers} workers alive"
+                raise RuntimeError(f"{self.rendered} of {plates} synthetic plates made, {state}")
             time.sleep(0.05)
         while self.refresh():
             pass
