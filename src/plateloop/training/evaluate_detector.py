@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
 
-from plateloop.data_preparation.manifest import Record
+from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
-from plateloop.frame import read_image
+from plateloop.frame import Frame, read_image
 from plateloop.runtime import tcnet
 from plateloop.runtime.card import Card, Task, package_card
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 from plateloop.runtime.session import Session
 from plateloop.training import detection_metrics as metrics
-from plateloop.training.contact_sheet import write_contact_sheet
+from plateloop.training.contact_sheet import spread, write_contact_sheet
 from plateloop.training.detector_feed import dataset, frame_records
+from plateloop.training.pasted_plates import pasted_pictures
 from plateloop.types import Detections, FloatArray, Image
 
 Run = Callable[[Image], Mapping[str, FloatArray]]
@@ -35,9 +37,10 @@ LOWEST = 0.02
 """Score down to which finds are taken where all thresholds are looked at."""
 
 
-def _chunks(records: Sequence[Record], size: int = 16) -> Iterator[Sequence[Record]]:
-    for start in range(0, len(records), size):
-        yield records[start : start + size]
+def _batches(pairs: Iterable[tuple[Frame, Record]], size: int) -> Iterator[list[tuple[Frame, Record]]]:
+    pairs = iter(pairs)
+    while chunk := list(islice(pairs, size)):
+        yield chunk
 
 
 def _boxes(boxes: Sequence[tuple[float, float, float, float]]) -> FloatArray:
@@ -146,22 +149,25 @@ def plate_metrics(found: Sequence[Detections], records: Sequence[Record]) -> dic
 
 def find_plates(
     sessions: Mapping[str, Session],
-    folder: Path,
+    frames: Iterable[Frame],
     records: Sequence[Record],
     score: float | None = None,
 ) -> list[Detections]:
-    """The plates of ``records``: sought in the vehicles that ``sessions["tcnet"]`` finds, or, where there is
-    no tcnet, in those that the records list; and in whole frames as the cascade does. ``score`` replaces
-    lpdnet's threshold."""
-    config = CascadeConfig(read=False, color=False, plate_score=score)
-    cascade = Cascade(sessions, config)  # type: ignore[arg-type]
+    """The plates of ``records``, whose pictures are ``frames``.
+
+    Sought in the vehicles that ``sessions["tcnet"]`` finds, or, where there is no tcnet, in those that the
+    records list; and in whole frames as the cascade does. ``score`` replaces lpdnet's threshold.
+    """
+    cascade = Cascade(cast(Mapping[Task, Session], sessions), CascadeConfig(plate_score=score))
     found: list[Detections] = []
-    for chunk in _chunks(records):
-        frames = [read_image(folder / record.file) for record in chunk]
+    for chunk in _batches(zip(frames, records, strict=True), 16):
+        pictures = [frame for frame, _ in chunk]
         vehicles = (
-            cascade.detect_vehicles(frames) if "tcnet" in sessions else [_listed(record) for record in chunk]
+            cascade.detect_vehicles(pictures)
+            if "tcnet" in sessions
+            else [_listed(record) for _, record in chunk]
         )
-        found += [plates.detections for plates in cascade.find_plates(frames, vehicles)]
+        found += [plates.detections for plates in cascade.find_plates(pictures, vehicles)]
     return found
 
 
@@ -219,8 +225,35 @@ class Judge:
         sessions = (
             {"lpdnet": session} if self.vehicles is None else {"tcnet": self.vehicles, "lpdnet": session}
         )
-        found = find_plates(sessions, self.folder, self.records, score)
+        frames = (read_image(self.folder / record.file) for record in self.records)
+        found = find_plates(sessions, frames, self.records, score)
         return Judgement(_by_source(found, self.records), found)
+
+
+def corner_report(session: Session, folder: Path, records: Sequence[Record]) -> Metrics:
+    """lpdnet's corner errors where the truth is known, in listed vehicles.
+
+    "corners/pasted": synthetic plates pasted over those of up to 200 of ``records``; "corners/SOURCE":
+    pictures of ``folder``, of any split, whose corners people marked and whose source the card's training
+    did not use.
+    """
+    only = {"lpdnet": session}
+    large = [r for r in records if any(p.box[3] - p.box[1] >= PLATE_HEIGHT for p in r.plates)]
+    chosen = [large[index] for index in spread(len(large), 200)]
+    made = list(pasted_pictures(folder, chosen, 1, 1, 0))
+    pasted = [record for _, record in made]
+    found = find_plates(only, (Frame.from_rgb(picture) for picture, _ in made), pasted)
+    report = {"corners/pasted": plate_metrics(found, pasted)} if pasted else {}
+    marked = [
+        record
+        for record in read_manifest(folder)
+        if record.source not in session.card.training.sources and any(p.corners for p in record.plates)
+    ]
+    for source in sorted({record.source for record in marked}):
+        of_source = [record for record in marked if record.source == source]
+        found = find_plates(only, (read_image(folder / record.file) for record in of_source), of_source)
+        report[f"corners/{source}"] = plate_metrics(found, of_source)
+    return report
 
 
 def summary(report: Metrics) -> dict[str, float]:
@@ -236,7 +269,7 @@ def evaluate_detector(
     """Measure ``network`` on ``split`` of the frames in ``data``; print, and with ``out`` write, the metrics.
 
     lpdnet is measured in the listed vehicles as "listed/…", and as "cascade/…" in those that a tcnet finds:
-    ``tcnet.yaml`` beside its card, or else the packaged one.
+    ``tcnet.yaml`` beside its card, or else the packaged one; "corners/…" as `corner_report` says.
     """
     path = card_path or package_card(cast(Task, network))
     folder = dataset(data)
@@ -253,6 +286,8 @@ def evaluate_detector(
         judge = Judge(network, folder, records, vehicles)
         judgement = judge(session)
         report |= {f"{split}/cascade/{name}": values for name, values in judgement.report.items()}
+        corners = corner_report(session, folder, judge.records)
+        report |= {f"{split}/{name}": values for name, values in corners.items()}
     print_report(report)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
