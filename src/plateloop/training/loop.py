@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -64,6 +65,21 @@ def pick_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"{name}: this machine's torch sees no GPU; use --device cpu or install a CUDA torch")
     return torch.device(name)
+
+
+def utilization(device: torch.device) -> int:
+    """How busy the GPU is, percent; -1 where there is none or it cannot be asked."""
+    if device.type != "cuda":
+        return -1
+    try:
+        return torch.cuda.utilization(device)
+    except (ModuleNotFoundError, RuntimeError):  # NVML's Python binding is not part of torch
+        query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+        try:
+            done = subprocess.run([*query, "-i", str(device.index or 0)], capture_output=True, check=True)
+            return int(done.stdout)
+        except (OSError, ValueError, subprocess.CalledProcessError):
+            return -1
 
 
 def seed_everything(seed: int) -> None:
@@ -183,7 +199,7 @@ def fit(
                 if not all(math.isfinite(v) for v in means.values()):
                     raise FloatingPointError(f"step {step}: loss is not finite: {means}")
                 speed = since * config.batch / (time.monotonic() - clock)
-                busy = torch.cuda.utilization(device) if device.type == "cuda" else -1
+                busy = utilization(device)
                 if file.tell() == 0:
                     writer.writerow(["step", "minutes", "rate", "pictures_per_s", "gpu_percent", *means])
                 minutes = elapsed() / 60
