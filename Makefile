@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check setup clean
+.PHONY: demo test check setup help clean
+.DEFAULT_GOAL := help
 
-demo: .venv/run.stamp  ## run the main job on a clip made by plateloop itself
+demo: .venv/run.stamp  ## run the main job on a clip that plateloop renders itself
 	$(BIN)/python -m plateloop demo --out demo
 
 test: setup  ## everything that must hold
@@ -18,15 +19,23 @@ check: setup  ## style, types and spelling
 
 setup: .venv/dev.stamp  ## the environment of a developer: training and tests
 
-.venv/run.stamp: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
-	touch $@
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-.venv/dev.stamp: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,dev]'
-	touch $@ .venv/run.stamp
-
-clean:
+clean:  ## remove what make and the commands made
 	rm -rf .venv demo runs build dist
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'plateloop needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'Installing what plateloop needs to run (about 120 MB) ...'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'Installing what training and the tests need ...'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@ .venv/run.stamp
