@@ -28,7 +28,8 @@ class Session:
 
     ``device`` is cpu, cuda, tensorrt, openvino, coreml or directml, with a number where there are several
     (cuda:1). ``threads`` is the number of CPU threads, 0: one a core. ``max_batch`` is the largest batch that
-    runs at once (larger ones are split), None: 8 on the CPU, where more only takes memory, else 64.
+    runs at once (larger ones are split), None: 4 on the CPU, where more gains nothing, else 64. Not to be
+    called by two threads at once.
 
     Raises UserError where the card or its ONNX is missing, where they disagree, or where this ONNX Runtime
     has no such device.
@@ -39,12 +40,14 @@ class Session:
     ) -> None:
         self.card: Card = load_card(card_path)
         self.device = device
-        self.max_batch = max_batch or (8 if device == "cpu" else 64)
+        self.max_batch = max_batch or (4 if device == "cpu" else 64)
         path = onnx_path(card_path, self.card)
         provider = _provider(device)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that wait busily would take the cores from decoding and from the other networks.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(path, options, providers=[provider])
@@ -53,6 +56,7 @@ class Session:
         if self._session.get_providers()[0] != provider[0]:
             raise UserError(f"device {device}: {provider[0]} failed to start; check its driver and libraries")
         _check(self._session, self.card, path)
+        self._buffer = np.empty((0, 3, self.card.input.height, self.card.input.width), np.float32)
         self._shapes = [tuple(output.shape[1:]) for output in self._session.get_outputs()]
 
     def __call__(self, pictures: Image) -> dict[str, FloatArray]:
@@ -74,10 +78,16 @@ class Session:
         return {name: np.concatenate(arrays) for name, *arrays in zip(names, *parts, strict=True)}
 
     def tensor(self, pictures: Image) -> FloatArray:
-        """The network's input for ``pictures``: (N, 3, H, W) float32, scaled as the card says."""
+        """The network's input for ``pictures``: (N, 3, H, W) float32, scaled as the card says.
+
+        It lies in a buffer of the session's own, which the next call overwrites.
+        """
         card = self.card.input
         channels = pictures[..., ::-1] if card.color_order == "BGR" else pictures
-        tensor = np.multiply(channels.transpose(0, 3, 1, 2), np.float32(card.scale), order="C")
+        if len(self._buffer) < len(pictures):
+            self._buffer = np.empty((len(pictures), 3, card.height, card.width), np.float32)
+        tensor = self._buffer[: len(pictures)]
+        np.multiply(channels.transpose(0, 3, 1, 2), np.float32(card.scale), out=tensor)
         if any(card.mean):
             tensor -= np.array(card.mean, np.float32)[:, None, None] * np.float32(card.scale)
         return tensor
