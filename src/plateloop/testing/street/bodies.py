@@ -93,7 +93,7 @@ SHAPES: dict[str, Shape] = {
         rear_plate=0.80,
         screen=(0.97, 1.40, 0.73, 0.56),
         rear_screen=(1.08, 1.38, 0.70, 0.55),
-        lamps=(0.58, 0.74, 0.46, 0.84),
+        lamps=(0.57, 0.75, 0.44, 0.86),
         tail_lamps=(0.74, 0.96, 0.48, 0.86),
     ),
     "hatchback": Shape(
@@ -117,7 +117,7 @@ SHAPES: dict[str, Shape] = {
         rear_plate=0.72,
         screen=(1.02, 1.45, 0.73, 0.58),
         rear_screen=(1.05, 1.42, 0.66, 0.56),
-        lamps=(0.62, 0.82, 0.48, 0.82),
+        lamps=(0.62, 0.83, 0.46, 0.84),
         tail_lamps=(0.78, 1.06, 0.62, 0.85),
     ),
     "suv": Shape(
@@ -141,7 +141,7 @@ SHAPES: dict[str, Shape] = {
         rear_plate=0.86,
         screen=(1.16, 1.60, 0.79, 0.65),
         rear_screen=(1.18, 1.58, 0.70, 0.62),
-        lamps=(0.78, 0.94, 0.52, 0.89),
+        lamps=(0.77, 0.96, 0.50, 0.91),
         tail_lamps=(0.86, 1.16, 0.66, 0.91),
     ),
     "van": Shape(
@@ -297,20 +297,21 @@ def mesh(kind: str) -> Mesh:
 
 
 def _mirrors(shape: Shape) -> list[tuple[FloatArray, int]]:
+    """The mirrors' housings and the arms that hold them."""
     car = shape.label == "car"
     if car:
-        x, z, (deep, tall) = shape.sections[4].x + 0.56, shape.sections[4].belt + 0.09, (0.13, 0.15)
-        inner, outer = 0.78 * shape.half, shape.half + 0.08
+        x, z = shape.sections[4].x + 0.56, shape.sections[4].belt + 0.10
+        deep, tall, inner, outer = 0.13, 0.15, shape.half - 0.06, shape.half + 0.14
+        arm_z, arm_from = (z - tall / 2, z - tall / 2 + 0.05), 0.74 * shape.half
     else:
-        x, z, (deep, tall) = shape.nose - 0.05, 0.5 * (shape.screen[0] + shape.screen[1]) + 0.15, (0.12, 0.42)
-        inner, outer = shape.half + 0.06, shape.half + 0.27
-    rise = (z - tall / 2, z + tall / 2)
+        x, z = shape.nose - 0.05, 0.5 * (shape.screen[0] + shape.screen[1]) + 0.15
+        deep, tall, inner, outer = 0.12, 0.42, shape.half + 0.06, shape.half + 0.27
+        arm_z, arm_from = (z + tall / 2 + 0.02, z + tall / 2 + 0.08), shape.half - 0.10
     built = []
     for side in (1, -1):
         near, far = sorted((side * inner, side * outer))
-        built.append((_block((x, x - deep), (near, far), rise, 0.045), BODY if car else ARM))
-        if not car:  # the arm that holds it
-            arm = sorted((side * (shape.half - 0.10), side * (outer - 0.1)))
-            top = (rise[1] + 0.02, rise[1] + 0.08)
-            built.append((_block((x - 0.02, x - 0.08), (arm[0], arm[1]), top, 0.02), ARM))
+        housing = _block((x, x - deep), (near, far), (z - tall / 2, z + tall / 2), 0.055)
+        built.append((housing, BODY if car else ARM))
+        near, far = sorted((side * arm_from, side * (outer - 0.1)))
+        built.append((_block((x - 0.02, x - 0.08), (near, far), arm_z, 0.02), ARM))
     return built

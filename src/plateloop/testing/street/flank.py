@@ -16,7 +16,7 @@ def flank(shape: Shape, paint: RGB, bare: RGB, stripe: RGB) -> Sheet:
     if shape.label == "bus":
         sheet.rect((-5.6, 5.6), (1.15, 2.45), BLACK, gloss=1.5, rounding=0.04)
         for k in range(7):
-            sheet.rect((-5.2 + 1.48 * k, -3.82 + 1.48 * k), (1.22, 2.38), GLASS, gloss=2.4, rounding=0.05)
+            sheet.rect((-5.2 + 1.48 * k, -3.82 + 1.48 * k), (1.22, 2.38), GLASS, gloss=1.8, rounding=0.05)
         sheet.rect((-5.6, 5.6), (0.86, 1.02), stripe)
         sheet.rect((-5.6, 5.6), (2.66, 2.72), stripe)
     elif shape.box:
@@ -27,7 +27,7 @@ def flank(shape: Shape, paint: RGB, bare: RGB, stripe: RGB) -> Sheet:
             sheet.line([(u, floor), (u, top)], 0.012, (150, 152, 154), opacity=0.6)
         sheet.rect((end + 0.5, start - 0.6), (floor + 0.75, floor + 1.35), stripe, gloss=0.6, rounding=0.06)
         sheet.rect((end - 0.1, start), (0, floor - 0.02), DARK, gloss=0.3)
-        sheet.fill([(2.15, 1.42), (3.2, 1.42), (3.1, 2.2), (2.15, 2.25)], GLASS, gloss=2.2, rounding=0.05)
+        sheet.fill([(2.15, 1.42), (3.2, 1.42), (3.1, 2.2), (2.15, 2.25)], GLASS, gloss=1.8, rounding=0.05)
         sheet.line([(2.08, 0.5), (2.08, 2.35), (3.3, 2.3), (3.35, 0.9)], 0.010, BLACK, opacity=0.6)
         sheet.rect((2.2, 2.4), (1.18, 1.22), BLACK)
     else:
@@ -54,7 +54,7 @@ def flank(shape: Shape, paint: RGB, bare: RGB, stripe: RGB) -> Sheet:
         sheet.fill([(u, v) for u, v in glass], BLACK, gloss=1.2, rounding=0.04)
         middle = np.mean([u for u, _ in glass])
         inset = [(u + 0.04 * np.sign(middle - u), v + (0.03 if v < belt + 0.1 else -0.03)) for u, v in glass]
-        sheet.fill(inset, GLASS, gloss=2.4, rounding=0.04)
+        sheet.fill(inset, GLASS, gloss=1.8, rounding=0.04)
         pillar = top_front - 0.85
         if not van:
             sheet.line([(pillar, belt), (pillar - 0.03, under)], 0.07, BLACK)

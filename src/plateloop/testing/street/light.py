@@ -31,7 +31,7 @@ def linear(color: tuple[float, float, float]) -> FloatArray:
 def sky(direction: FloatArray) -> FloatArray:
     """Colour (..., 3) of the clear sky in unit ``direction`` (..., 3), without clouds."""
     up = np.clip(direction[..., 2:], 0, 1)
-    high, low = floats([0.20, 0.40, 0.80]), floats([0.78, 0.86, 0.95])
+    high, low = floats([0.27, 0.43, 0.74]), floats([0.78, 0.86, 0.95])
     color = low + (high - low) * up**0.55
     toward = np.clip((direction * SUN).sum(-1, keepdims=True), 0, 1)
     return np.asarray(color + floats([0.5, 0.42, 0.3]) * toward**16, np.float32)

@@ -28,7 +28,7 @@ class Skin:
         """The surface at ``points`` with ``normals`` (P, 3) of the vehicle's frame: the drawing that the
         surface faces most, or plain paint where it looks up."""
         n = np.abs(normals)
-        lengthwise = (n[:, 0] > 0.8 * n[:, 1]) & (n[:, 0] > np.where(normals[:, 0] > 0, 0.06, 0.22))
+        lengthwise = (n[:, 0] > 0.55 * n[:, 1]) & (n[:, 0] > np.where(normals[:, 0] > 0, 0.06, 0.22))
         sideways = ~lengthwise & (n[:, 1] > 0.33)
         plain = floats([*linear(self.paint if body else self.bare), 1.0 if body else 0.4, 0.0])
         channels = np.tile(plain, (len(points), 1))
@@ -51,7 +51,7 @@ def _screen(sheet: Sheet, screen: tuple[float, float, float, float], crowd: bool
         (-narrow - 0.02, high + 0.03),
     ]
     sheet.fill(outer, BLACK, gloss=1.2, rounding=0.03)
-    sheet.fill([(-wide, low), (wide, low), (narrow, high), (-narrow, high)], GLASS, gloss=2.2, rounding=0.03)
+    sheet.fill([(-wide, low), (wide, low), (narrow, high), (-narrow, high)], GLASS, gloss=1.7, rounding=0.03)
     span = high - low
     if crowd:  # dashboard, seats and a driver behind the glass, all rather dark
         sheet.fill(
@@ -62,7 +62,7 @@ def _screen(sheet: Sheet, screen: tuple[float, float, float, float], crowd: bool
                 (-wide * 0.9, low + 0.13 * span),
             ],
             (48, 48, 50),
-            gloss=2.2,
+            gloss=1.7,
             opacity=0.7,
         )
         for u, tint in ((0.42, (52, 46, 44)), (-0.42, (36, 36, 38))):
@@ -75,7 +75,7 @@ def _screen(sheet: Sheet, screen: tuple[float, float, float, float], crowd: bool
                     (at - 0.17, low + 0.55 * span),
                 ],
                 tint,
-                gloss=2.2,
+                gloss=1.7,
                 rounding=0.05,
                 opacity=0.8,
             )
@@ -87,10 +87,10 @@ def _screen(sheet: Sheet, screen: tuple[float, float, float, float], crowd: bool
                 (at + 0.08, low + 0.82 * span),
                 (at - 0.08, low + 0.82 * span),
             ],
-            (96, 74, 62),
-            gloss=2.2,
+            (70, 56, 50),
+            gloss=1.7,
             rounding=0.05,
-            opacity=0.75,
+            opacity=0.6,
         )
         sheet.line([(-0.06, high - 0.08 * span), (0.06, high - 0.08 * span)], 0.05, (12, 12, 12))
     sheet.line([(-wide * 0.6, low - 0.01), (wide * 0.1, low + 0.03)], 0.018, (8, 8, 8))
@@ -252,14 +252,14 @@ def _rear(shape: Shape, paint: RGB, bare: RGB, style: int) -> Sheet:
     if shape.rear_screen:
         _screen(sheet, shape.rear_screen, crowd=False)
     lamp = [(inner, low), (outer, low + 0.02), (outer + 0.03, high), (inner + 0.08 * (style % 3), high)]
-    sheet.fill(lamp, (70, 6, 8), gloss=2.2, rounding=0.03, mirror=True)
+    sheet.fill(lamp, (70, 6, 8), gloss=1.7, rounding=0.03, mirror=True)
     tight = [
         (inner + 0.025, low + 0.025),
         (outer - 0.02, low + 0.04),
         (outer, high - 0.025),
         (inner + 0.025 + 0.08 * (style % 3), high - 0.025),
     ]
-    sheet.fill(tight, (196, 16, 18), gloss=2.2, glow=0.35, rounding=0.02, mirror=True)
+    sheet.fill(tight, (196, 16, 18), gloss=1.7, glow=0.35, rounding=0.02, mirror=True)
     third = (high - low) / 3
     sheet.rect(
         (inner + 0.05, outer - 0.03),
