@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,8 @@ import torch
 
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle, write_manifest
 from plateloop.errors import UserError
-from plateloop.runtime.card import load_card
+from plateloop.runtime.card import load_card, save_card
+from plateloop.training.evaluate_detector import Metrics, evaluate_detector
 from plateloop.training.train_detector import export_checkpoint, train_detector
 
 COLORS = {"car": (210, 60, 60), "bus": (60, 90, 220)}
@@ -28,6 +30,7 @@ QUIET = [
     "loop.ema_decay=0.97",
     "workers=1",
 ]
+LABELS = ['network.labels=["car","bus"]']
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,55 +72,76 @@ def losses(run: Path) -> list[float]:
         return [float(row["classes"]) + float(row["boxes"]) for row in csv.DictReader(file)]
 
 
-def test_tcnet_learns_boxes_ships_them_and_goes_on(tmp_path: Path) -> None:
-    data = boxes_dataset(tmp_path / "data", 32)
-    report = train_detector(
-        "tcnet",
-        data,
-        tmp_path / "run",
-        overrides=[*QUIET, "loop.steps=200", 'network.labels=["car","bus"]', "frames.zoom=[0.8,1.2]"],
-    )
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return boxes_dataset(tmp_path_factory.mktemp("detector") / "data", 32)
+
+
+@pytest.fixture(scope="module")
+def vehicles(data: Path) -> tuple[Path, Metrics]:
+    """A run of tcnet, and what it reported."""
+    run = data.parent / "vehicles"
+    overrides = [*QUIET, *LABELS, "loop.steps=200", "frames.zoom=[0.8,1.2]"]
+    return run, train_detector("tcnet", data, run, overrides=overrides)
+
+
+def test_tcnet_learns_boxes_and_ships_them(vehicles: tuple[Path, Metrics]) -> None:
+    run, report = vehicles
     assert report["val/all"]["car_ap50"] > 0.8 and report["val/all"]["bus_ap50"] > 0.8
-    first, last = losses(tmp_path / "run")
+    first, last = losses(run)
     assert last < 0.7 * first
-    card = load_card(tmp_path / "run" / "best.yaml")
+    card = load_card(run / "best.yaml")
     assert card.labels == ("car", "bus") and card.metrics["val/all"] == report["val/all"]
     assert card.training.sources == {"drawn": "none needed"}
-    assert (tmp_path / "run" / "samples.png").stat().st_size > 1000
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == report
+    assert (run / "samples.png").stat().st_size > 1000
+    assert json.loads((run / "metrics.json").read_text()) == report
 
-    again = export_checkpoint("tcnet", tmp_path / "run" / "last.pt", tmp_path / "again")
-    assert again.sha256 == card.sha256
 
-    # From the shipped graph, with its norms folded away, a few steps at a low rate keep what was learnt.
-    further = train_detector(
-        "tcnet",
-        data,
-        tmp_path / "further",
-        overrides=[*QUIET, "loop.steps=10", "loop.learning_rate=1e-5", 'network.labels=["car","bus"]'],
-        start_from=tmp_path / "run" / "best.onnx",
-    )
+def test_a_checkpoint_exports_to_what_was_shipped(vehicles: tuple[Path, Metrics], tmp_path: Path) -> None:
+    run, _ = vehicles
+    again = export_checkpoint("tcnet", run / "last.pt", tmp_path)
+    assert again.sha256 == load_card(run / "best.yaml").sha256
+    with pytest.raises(UserError, match=r"none\.pt"):
+        export_checkpoint("tcnet", run / "none.pt", tmp_path)
+
+
+def test_training_goes_on_from_a_shipped_graph(
+    vehicles: tuple[Path, Metrics], data: Path, tmp_path: Path
+) -> None:
+    # Its norms were folded away: a few steps at a low rate must keep what was learnt.
+    run, report = vehicles
+    overrides = [*QUIET, *LABELS, "loop.steps=10", "loop.learning_rate=1e-5"]
+    further = train_detector("tcnet", data, tmp_path, overrides=overrides, start_from=run / "best.onnx")
     assert further["val/all"]["ap50"] > report["val/all"]["ap50"] - 0.1
+    assert load_card(tmp_path / "best.yaml").training.started_from == load_card(run / "best.yaml").sha256
 
 
-def test_lpdnet_learns_plates(tmp_path: Path) -> None:
-    data = boxes_dataset(tmp_path / "data", 32)
-    report = train_detector(
-        "lpdnet",
-        data,
-        tmp_path / "run",
-        overrides=[*QUIET, "loop.steps=200", "copies=0", "plates.turn=0", "plates.perspective=0"],
-    )
+def test_lpdnet_learns_plates_and_is_measured_in_the_cascade(
+    vehicles: tuple[Path, Metrics], data: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    overrides = [*QUIET, "loop.steps=200", "copies=0", "plates.turn=0", "plates.perspective=0"]
+    report = train_detector("lpdnet", data, run, overrides=overrides)
     assert report["val/all"]["ap50"] > 0.8
-    outputs = load_card(tmp_path / "run" / "best.yaml").outputs
-    assert outputs == ("boxes", "scores", "corners")
+    assert load_card(run / "best.yaml").outputs == ("boxes", "scores", "corners")
+    for suffix in ("onnx", "yaml"):
+        shutil.copy(vehicles[0] / f"best.{suffix}", tmp_path / f"best.{suffix}")
+    shutil.move(tmp_path / "best.yaml", tmp_path / "tcnet.yaml")
+    for suffix in ("onnx", "yaml"):
+        shutil.copy(run / f"best.{suffix}", tmp_path / f"plates.{suffix}")
+    card = load_card(run / "best.yaml").model_copy(update={"onnx": "plates.onnx"})
+    save_card(card, tmp_path / "plates.yaml")
+    measured = evaluate_detector("lpdnet", data, tmp_path / "plates.yaml", "val", "cpu", tmp_path / "out")
+    assert measured["val/cascade/all"]["recall"] > 0.7
+    assert measured["val/listed/all"] == report["val/all"]
+    assert 0 < measured["val/corners/pasted"]["corner_error_median"] < 0.5
+    assert (tmp_path / "out" / "val.png").is_file()
 
 
-def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"loop\.stepz"):
         train_detector("tcnet", tmp_path, tmp_path / "run", overrides=["loop.stepz=3"])
     with pytest.raises(UserError, match=r"manifest"):
         train_detector("tcnet", tmp_path, tmp_path / "run")
-    data = boxes_dataset(tmp_path / "data", 4)
     with pytest.raises(UserError, match=r"nothing\.onnx"):
         train_detector("tcnet", data, tmp_path / "run", overrides=QUIET, start_from=tmp_path / "nothing.onnx")
