@@ -132,6 +132,21 @@ def test_fusion_beats_the_surest_reading_and_the_vote_for_whole_texts(noise: flo
     assert count < 8 or right[0] > right[1]
 
 
+def test_a_few_good_readings_win_over_much_garbage() -> None:
+    rng = np.random.default_rng(0)
+    right = claimed = 0
+    for _ in range(60):
+        text = "".join(rng.choice(list(ALPHABET), 7))
+        seen = simulate(rng, text, 4, 1.0)
+        for _ in range(8):
+            length = int(rng.integers(1, 8))
+            seen += simulate(rng, "".join(rng.choice(list(ALPHABET), length)), 1, 3.0)
+        fused = fuse(seen, ALPHABET, CONFIG)
+        right += fused.best == text
+        claimed += fused.text is not None and fused.text != text
+    assert right > 40 and claimed <= 2
+
+
 def test_memory_is_bounded_and_the_best_are_kept() -> None:
     kept: tuple[Sighting, ...] = ()
     for value in np.random.default_rng(0).uniform(0.1, 1, 100):

@@ -1,9 +1,10 @@
 """Many readings of one plate → one text with one confidence.
 
 As ROVER joins the words of several speech recognisers (Fiscus 1997), readings are aligned with a backbone by
-edit distance and vote column by column; here each vote is a distribution over the alphabet and a gap, weighed
-by how well the plate was seen, and votes are added as logarithms. A character that one reading misses or
-doubles is so outvoted like any other mistake.
+edit distance and vote column by column; here each vote is a distribution over the alphabet and a gap, and
+votes are added as logarithms, weighed by how well the plate was seen and by how much the reading resembles
+the backbone, which is the reading that the others resemble most. A character that one reading misses or
+doubles is so outvoted like any other mistake, and garbage counts for nothing.
 
 All functions are pure; the order of the readings does not matter.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -29,6 +31,12 @@ ABSENT = 0.9
 # Cost of a gap in the alignment; a mismatch costs nothing and a match gains 1, so two gaps in a row are worse
 # than a mismatch and shifting a text pays from one further match on.
 GAP_COST = 0.35
+# Exponents and slope chosen on simulated readings with garbage among them: how far a reading's own confidence
+# counts (little: its distributions already say it), how fast a reading loses its vote with its edit distance
+# from the backbone, and how far votes that were so lost lower the confidence.
+TRUST = 0.1
+SLOPE = 1.25
+SUPPORT = 0.5
 SETTLED_READINGS = 3
 
 
@@ -116,20 +124,41 @@ def fuse(sightings: Iterable[Sighting], alphabet: str, config: FusionConfig) -> 
     if len(given) == 1:
         reading = given[0].reading
         return _judge(reading.text, reading.confidence, reading.char_confidences, given, config)
-    weights = np.array([sighting.weight for sighting in given])
+    trust = np.array([s.weight * s.reading.confidence**TRUST + 1e-6 for s in given])
+    texts, text_of = np.unique([sighting.reading.text for sighting in given], return_inverse=True)
+    alike = np.array([[likeness(a, b) for b in texts.tolist()] for a in texts.tolist()])[text_of][:, text_of]
+    # The backbone is the reading that the others resemble most; garbage resembles nothing.
+    start = int((alike @ trust * (0.5 + 0.5 * trust / trust.max())).argmax())
+    weights = trust * alike[start]
     votes, lengths = _votes(given)
-    start = _backbone(given, weights)
-    backbone = votes[start, : lengths[start]]
-    columns = _columns(backbone, votes, lengths, weights)
-    # Once more along the first round's consensus, which no single reading's mistakes bend.
-    columns = _columns(_softmax(columns)[columns.argmax(1) > 0], votes, lengths, weights)
-    count = max(float(weights.sum()), 1e-6)
+    columns = _columns(votes[start, : lengths[start]], votes, lengths, weights)
+    consensus = _softmax(columns)[columns.argmax(1) > 0]
+    if len(consensus):
+        # Once more along the first round's consensus, which no single reading's mistakes bend.
+        columns = _columns(consensus, votes, lengths, weights)
+    count = float(weights.sum())
     scale = max(1.0, count ** (1 - config.correlation)) / count
     posterior = _softmax(columns * scale)
     chosen = posterior.argmax(1)
     sure = posterior.max(1)
     text = "".join(alphabet[symbol - 1] for symbol in chosen if symbol)
-    return _judge(text, prod(sure.tolist()), tuple(sure[chosen > 0].tolist()), given, config)
+    support = float(weights.sum() / trust.sum())
+    return _judge(
+        text, prod(sure.tolist()) * support**SUPPORT, tuple(sure[chosen > 0].tolist()), given, config
+    )
+
+
+@lru_cache(1 << 14)
+def likeness(a: str, b: str) -> float:
+    """How alike two texts are, in [0, 1]: 1 - ``SLOPE`` × edit distance / the longer one's length."""
+    if a == b:
+        return 1.0
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return max(0.0, 1 - SLOPE * row[-1] / max(len(a), len(b)))
 
 
 def _judge(
@@ -165,22 +194,6 @@ def _votes(given: list[Sighting]) -> tuple[Votes, IntArray]:
         votes[row, : len(spread), 0] = 1 - present
         votes[row, : len(spread), 1:] = spread * present[:, None]
     return (1 - DOUBT) * votes + DOUBT / (1 + width), lengths
-
-
-def _backbone(given: list[Sighting], weights: Votes) -> int:
-    # The length by vote, then the text of that length by vote, then its surest reading.
-    strength = weights * [sighting.reading.confidence + 1e-3 for sighting in given]
-    by_length: dict[int, float] = {}
-    by_text: dict[str, float] = {}
-    for sighting, value in zip(given, strength, strict=True):
-        text = sighting.reading.text
-        by_length[len(text)] = by_length.get(len(text), 0) + value
-        by_text[text] = by_text.get(text, 0) + value
-    length = max(by_length, key=lambda n: (by_length[n], n))
-    return max(
-        (row for row, sighting in enumerate(given) if len(sighting.reading.text) == length),
-        key=lambda row: (by_text[given[row].reading.text], strength[row]),
-    )
 
 
 def _columns(backbone: Votes, votes: Votes, lengths: IntArray, weights: Votes) -> Votes:

@@ -201,7 +201,7 @@ class Passages:
                 source=self._source,
                 track=passage.track,
                 text=fused.text,
-                confidence=round(fused.confidence, 4),
+                confidence=round(fused.confidence, 4) if fused.text is not None else 0.0,
                 char_confidences=tuple(round(value, 4) for value in fused.char_confidences)
                 if fused.text is not None
                 else (),
