@@ -19,7 +19,7 @@ class ConvUnit(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03)
-        self.act: nn.Module = nn.SiLU(inplace=True) if act else nn.Identity()
+        self.act: nn.Module = nn.SiLU() if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.act(self.norm(self.conv(x)))

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import cast
@@ -128,9 +129,11 @@ def train_detector(
     detector = Detector(config.network)
     progress = Progress()
     batches = feed(network, folder, records, config, place, progress)
+    # The first batch decodes all pictures: that is not the schedule's time.
+    first = next(batches)
     if start_from is not None and not (out / "last.pt").is_file():
         detector.to(place)
-        share = start_detector_from(detector, start_from, next(batches)[0].float())
+        share = start_detector_from(detector, start_from, first[0].float())
         print(f"{share:.0%} of the weights come from {start_from.name}", flush=True)
 
     def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -147,7 +150,7 @@ def train_detector(
     average = fit(
         detector,
         config.loop,
-        batches,
+        chain([first], batches),
         loss,
         out,
         place,
