@@ -73,6 +73,17 @@ def test_a_folder_is_read_in_order_and_the_bad_are_passed_over(
     assert "01.png" in caplog.text
 
 
+def test_odd_file_names_and_single_pictures(
+    tmp_path: Path, write_video: Callable, numbered: Callable
+) -> None:
+    assert len(shots(write_video("a:b %d.mp4", numbered(5)))) == 5
+    cv2.imwrite(str(tmp_path / "one.png"), numbered(1)[0])
+    assert [shot.index for shot in shots(tmp_path / "one.png")] == [0]
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"bad\.png"):
+        shots(tmp_path / "bad.png")
+
+
 def _bad(tmp_path: Path, kind: str, good: Path) -> Path:
     path = tmp_path / f"{kind}.mp4"
     if kind == "empty":

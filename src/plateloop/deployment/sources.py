@@ -107,7 +107,7 @@ def probe(config: SourceConfig) -> int | None:
     """
     check(config.url)
     path = Path(config.url)
-    if path.is_dir():
+    if _holds_stills(path):
         return len(_pictures(path))
     if not path.is_file():
         return None
@@ -126,24 +126,31 @@ def frames(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
     if urlsplit(config.url).scheme.lower() in NETWORK or _is_device(config.url):
         return _network(config, stop)
     path = Path(config.url)
-    return _folder(path, config, stop) if path.is_dir() else _file(config, stop)
+    return _stills(path, config, stop) if _holds_stills(path) else _file(config, stop)
 
 
 def _is_device(url: str) -> bool:
     return url.startswith("/dev/video") or (url.isdecimal() and not Path(url).exists())
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+def _holds_stills(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() in PICTURES
 
 
-def _folder(folder: Path, config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
-    for index, path in enumerate(_pictures(folder)):
+def _pictures(path: Path) -> list[Path]:
+    # A folder's pictures by name, or the one picture itself.
+    return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES) if path.is_dir() else [path]
+
+
+def _stills(path: Path, config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
+    for index, picture in enumerate(_pictures(path)):
         if stop.is_set():
             return
         try:
-            yield Shot(index, index / config.folder_fps, time.time(), read_image(path))
+            yield Shot(index, index / config.folder_fps, time.time(), read_image(picture))
         except UserError as error:
+            if picture == path:
+                raise
             log.warning("%s", error)
 
 
@@ -202,7 +209,9 @@ def _open_file(config: SourceConfig) -> InputContainer:
 def _open(config: SourceConfig) -> InputContainer:
     options: dict[str, Any] = {}
     url = config.url
-    if _is_device(url):
+    if Path(url).is_file():
+        url = f"file:{url}"  # else a colon in the name would be taken for a protocol
+    elif _is_device(url):
         options["format"] = "v4l2"
         url = f"/dev/video{url}" if url.isdecimal() else url
     elif url.startswith(("rtsp://", "rtsps://")):
@@ -213,7 +222,7 @@ def _open(config: SourceConfig) -> InputContainer:
     except (av.error.HTTPClientError, av.error.HTTPNotFoundError, av.error.HTTPUnauthorizedError) as error:
         raise UserError(f"{config.title}: {error.strerror}") from None
     except av.error.InvalidDataError:
-        raise SourceError(_diagnosis(url)) from None
+        raise SourceError(_diagnosis(config.url)) from None
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(f"cannot be opened ({error.strerror or type(error).__name__})") from None
 
