@@ -1,0 +1,49 @@
+"""The training commands: the budget table, and errors that name what to change."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from plateloop.cli.main import main
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["plateloop", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_networks_prints_every_budget(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "networks") == 0
+    table = capsys.readouterr().out
+    for network in ("tcnet", "lpdnet", "lprnet", "colornet"):
+        assert network in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["train", "tcnet", "--data", "nowhere", "--out", "OUT"], "nowhere"),
+        (["train", "lpdnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.stepz=3"], "loop.stepz"),
+        (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--device", "cuda:7"], "cuda:7"),
+        (["evaluate", "tcnet", "--data", "nowhere", "--card", "no.yaml"], "n"),
+        (["export", "tcnet", "none.pt", "--out", "OUT"], "none.pt"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    named: str,
+) -> None:
+    filled = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
+    assert call(monkeypatch, *filled) == 2
+    error = capsys.readouterr().err.strip()
+    assert named in error and len(error.splitlines()) == 1
