@@ -54,13 +54,13 @@ class ColorConfig(BaseModel):
     )
     damage: Damage = Field(
         Damage(
-            contrast=0.2,
-            brightness=0.07,
-            gamma=0.2,
+            contrast=0.12,
+            brightness=0.04,
+            gamma=0.12,
             cast=0.03,
             grey=0.0,
             invert=0.0,
-            shading=0.3,
+            shading=0.25,
             glare=0.1,
             dirt=0.3,
             smallest=24,
@@ -80,11 +80,16 @@ class ColorConfig(BaseModel):
     )
     smoothing: float = Field(0.1, description="share of the target spread over all colours")
     trust: dict[str, float] = Field(
-        default_factory=lambda: {"gray": 0.8, "beige": 0.6}, description="colour → weight of its loss"
+        default_factory=lambda: {"gray": 0.9, "beige": 0.6}, description="colour → weight of its loss"
     )
-    rare: float = Field(
-        0.6,
-        description="how often a rare colour is drawn, relative to black, gray and white; others lie between",
+    often: dict[str, float] = Field(
+        # Gray is two colours of the labels, and the nearest neighbour of most others.
+        default_factory=lambda: (
+            {"black": 1.0, "gray": 1.8, "white": 1.0}
+            | dict.fromkeys(("red", "blue", "green", "yellow"), 0.8)
+            | dict.fromkeys(("orange", "brown", "beige", "purple", "pink"), 0.6)
+        ),
+        description="how often each colour is drawn, whatever the number of its pictures",
     )
     street: int = Field(6000, description="unlabelled street vehicles of the second round; 0: one round only")
     street_share: float = Field(0.3, description="share of them in a batch")
@@ -121,7 +126,7 @@ class ColorBatches(Iterator[Batch]):
             counts = np.bincount(part.labels, minlength=len(LABELS))
             # Street vehicles keep some of their own statistics, pictures with labels are balanced.
             power = (1.0, 0.5)[number]
-            often = np.array([1.0] * 3 + [0.8] * 4 + [config.rare] * 5)
+            often = np.array([config.often[label] for label in LABELS])
             each = (often / np.maximum(counts, 1) ** power)[part.labels]
             draws.append(share * each / each.sum())
         self._draw = torch.from_numpy(np.concatenate(draws)).float().to(device)
