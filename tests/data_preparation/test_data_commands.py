@@ -105,3 +105,42 @@ def test_import_of_plain_photographs(dataset: Path, tmp_path: Path) -> None:
     assert len(rows) == 8
     assert rows[0]["plates_annotated"] is False
     assert (tmp_path / "out/0.png").samefile(dataset / "photos/0.png")
+
+
+def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path) -> None:
+    before = digest(dataset)
+    out = {name: tmp_path / name for name in ("split", "folds", "slice", "merge", "crop", "cars", "small")}
+    calls = (
+        ("split", dataset, out["split"], "--val", "0.25", "--test", "0.25", "--seed", "3", "--link"),
+        ("split", dataset, out["folds"], "--folds", "3", "--test", "0.2"),
+        ("slice", dataset, out["slice"], "--where", "region=FR", "--where", "min_plate_height=10"),
+        ("merge", dataset, out["slice"], out["merge"], "--label", "Car=car"),
+        ("crop", dataset, out["crop"]),
+        ("crop", dataset, out["cars"], "--vehicles"),
+        ("resize", dataset, out["small"], "--longest", "45"),
+    )
+    for words in calls:
+        done = plateloop(*words)
+        assert done.returncode == 0, done.stderr
+    assert digest(dataset) == before
+    assert {record.split for record in read_manifest(out["split"])} <= {"train", "val", "test"}
+    assert (out["folds"] / "fold-3/manifest.jsonl").is_file()
+    assert len(list(read_manifest(out["slice"]))) == 4
+    assert {record.vehicles[0].label for record in read_manifest(out["merge"])} == {"car"}
+    assert {record.height for record in read_manifest(out["small"])} == {30}
+    done = plateloop("split", out["split"], "--check")
+    assert (done.returncode, done.stdout) == (0, f"{out['split']}: 0 leaks\n")
+    found = json.loads(plateloop("stats", out["crop"], "--json").stdout)
+    assert (found["records"], found["plates"]["with text"]) == (8, 8)
+    assert "8 records" in plateloop("stats", dataset).stdout
+    for words in (
+        ("split", dataset),
+        ("split", dataset, tmp_path / "x", "--val", "0.6", "--test", "0.6"),
+        ("slice", dataset, tmp_path / "x", "--where", "colour=red"),
+        ("slice", dataset, tmp_path / "x", "--where", "region=XX"),
+        ("merge", dataset),
+        ("stats", tmp_path),
+    ):
+        done = plateloop(*words)
+        assert done.returncode == 2, done.stdout
+        assert done.stderr.startswith("plateloop: ")

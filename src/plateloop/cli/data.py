@@ -39,7 +39,9 @@ def _tell(report: Report, source: Path, target: Path, strict: bool) -> None:
             typer.echo(f"{target}: its format cannot hold {name} ({count} pictures)", err=True)
     typer.echo(f"{target}: {report.written} pictures written, {len(report.skipped)} files skipped")
     if not report.written:
-        raise UserError(f"{source}: nothing could be written; see the reasons above, or check --from")
+        raise UserError(
+            f"{source}: nothing could be written; give a folder, a format or a query that has records"
+        )
     if strict and report.skipped:
         raise UserError(
             f"{source}: {len(report.skipped)} files were skipped; mend them or leave --strict away"
@@ -147,3 +149,163 @@ def glyphs(
         raise UserError("no legible fonts found; name a folder of fonts with --fonts")
     save_atlas(target, faces)
     typer.echo(f"{target}: {len(faces)} faces written")
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="The datasets to read, then the folder to write.")],
+    label: Labels = [],  # noqa: B006
+    link: Link = False,
+    strict: Strict = False,
+) -> None:
+    """Merge manifest datasets: names kept apart, what is the same in several written once."""
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.merge import merge as run
+    from plateloop.data_preparation.relabel import parse
+    from plateloop.errors import UserError
+
+    *sources, target = folders
+    if not sources:
+        raise UserError("merge needs the datasets to read and the folder to write: merge SRC… DST")
+    with counting("merging") as tick:
+        report = run(sources, target, parse(label), link, tick)
+    _tell(report, sources[0], target, strict)
+
+
+@app.command("slice")
+def slice_(
+    source: Source,
+    target: Target,
+    where: Annotated[
+        list[str],
+        typer.Option(
+            "--where", help="FIELD=PATTERN, FIELD!=PATTERN, min_FIELD=N or max_FIELD=N. Repeatable."
+        ),
+    ] = [],  # noqa: B006
+    random: Annotated[int | None, typer.Option("--random", min=1, help="So many, by chance.")] = None,
+    per_class: Annotated[
+        int | None, typer.Option("--per-class", min=1, help="Enough that each class is in so many pictures.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
+    link: Link = False,
+    strict: Strict = False,
+) -> None:
+    """Take a part of a manifest dataset: by query, by chance, per class.
+
+    Fields: file, source, license, region, split, sequence, tag, label, color, text, annotation (patterns with
+    * and ?, several between commas); numbers: width, height, vehicles, plates, plate_width, plate_height,
+    vehicle_width, vehicle_height, text_length.
+    """
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.slice import take
+
+    with counting("slicing") as tick:
+        report = take(source, target, where, random, per_class, seed, link, tick)
+    _tell(report, source, target, strict)
+
+
+@app.command()
+def split(
+    source: Source,
+    target: Annotated[Path | None, typer.Argument(help="The folder to write; none with --check.")] = None,
+    val: Annotated[float, typer.Option(min=0, max=1, help="Share to choose by.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share to report on.")] = 0.1,
+    folds: Annotated[int, typer.Option(min=0, help="Write so many datasets for cross validation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave records that have a split where they are.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell what leaks between the given splits.")
+    ] = False,
+    link: Link = False,
+    strict: Strict = False,
+) -> None:
+    """Split into train, val and test, or folds: a plate text, a sequence, a scene is on one side only."""
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation import split as module
+    from plateloop.data_preparation.kinship import gather
+    from plateloop.data_preparation.report import Report
+    from plateloop.errors import UserError
+
+    if check:
+        with counting("comparing") as tick:
+            found = module.leaks(gather(source, Report(), tick))
+        for kind, count in sorted(found.counts.items()):
+            typer.echo(f"{kind}: {count} on more than one side")
+            for first, second in found.examples[kind]:
+                typer.echo(f"  {first}  {second}")
+        typer.echo(f"{source}: {sum(found.counts.values())} leaks")
+        return
+    if target is None:
+        raise UserError("split needs a folder to write, or --check")
+    with counting("splitting") as tick:
+        outcome = module.split(source, target, val, test, folds, seed, keep, link, tick)
+    for side, count in sorted(outcome.sides.items()):
+        typer.echo(f"{side if side in module.SPLITS else f'fold {side}'}: {count}")
+    for (name, region), sides in sorted(outcome.strata.items()):
+        shares = ", ".join(f"{side} {count}" for side, count in sorted(sides.items()))
+        typer.echo(f"  {name or 'no source'} {region or 'no region'}: {shares}")
+    _tell(outcome.report, source, target, strict)
+
+
+@app.command()
+def crop(
+    source: Source,
+    target: Target,
+    vehicles: Annotated[bool, typer.Option("--vehicles", help="Vehicles in place of plates.")] = False,
+    rectify: Annotated[bool, typer.Option("--rectify", help="Plates straightened by their corners.")] = False,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="Grown on each side by this share.")] = 0.06,
+    least: Annotated[int, typer.Option(min=1, help="Height in pixels below which nothing is cut.")] = 8,
+    strict: Strict = False,
+) -> None:
+    """Cut plates or vehicles out of a manifest dataset's pictures; each becomes a picture with its labels."""
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.crop import crop_plates, crop_vehicles
+
+    with counting("cropping") as tick:
+        if vehicles:
+            report = crop_vehicles(source, target, margin, least, tick)
+        else:
+            report = crop_plates(source, target, margin, rectify, least, tick)
+    _tell(report, source, target, strict)
+
+
+@app.command()
+def resize(
+    source: Source,
+    target: Target,
+    longest: Annotated[int, typer.Option(min=1, help="The longer side in pixels, at most.")],
+    enlarge: Annotated[bool, typer.Option("--enlarge", help="Also make small pictures so large.")] = False,
+    strict: Strict = False,
+) -> None:
+    """Scale a manifest dataset's pictures together with their boxes and corners."""
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.crop import resize as run
+
+    with counting("resizing") as tick:
+        report = run(source, target, longest, enlarge, tick)
+    _tell(report, source, target, strict)
+
+
+@app.command()
+def stats(
+    source: Source,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
+) -> None:
+    """Count what is in a manifest dataset: splits, sources, regions, classes, characters, sizes."""
+    import json
+
+    from plateloop.data_preparation.manifest import read_manifest
+    from plateloop.data_preparation.stats import count
+
+    found = count(read_manifest(source)).table()
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    typer.echo(f"{source}: {found.pop('records')} records")
+    for name, values in found.items():
+        if values and name != "quantiles":
+            typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+    for name, values in found["quantiles"].items():
+        typer.echo(f"{name}: " + ", ".join(f"{share} ≤ {value:g}" for share, value in values.items()))
