@@ -28,7 +28,7 @@ def _painted(count: int) -> Vehicles:
 
 
 def _config(**changes: object) -> ColorConfig:
-    loop = LoopConfig(steps=10, batch=32, learning_rate=2e-3)
+    loop = LoopConfig(steps=10, batch=24, learning_rate=2e-3)
     return ColorConfig(loop=loop, street=0, **changes)  # type: ignore[arg-type]
 
 
@@ -68,13 +68,13 @@ def test_an_unknown_colour_is_named(dataset: Path) -> None:
 def test_batches_keep_colours_and_mix_targets() -> None:
     torch.manual_seed(0)
     batch = next(ColorBatches(_painted(40), None, _config(mixup=0.0, smoothing=0.0), CPU))
-    assert batch.images.shape == (32, 3, 128, 128)
+    assert batch.images.shape == (24, 3, 128, 128)
     assert (batch.targets.sum(1) == 1).all() and (batch.targets.max(1).values == 1).all()
     red = batch.targets[:, LABELS.index("red")] == 1
     means = batch.images[red].mean((2, 3))
     assert red.any() and (means[:, 0] > 1.5 * means[:, 1:].amax(1)).float().mean() > 0.8
     mixed = next(ColorBatches(_painted(40), None, _config(mixup=1.0), CPU))
-    torch.testing.assert_close(mixed.targets.sum(1), torch.ones(32))
+    torch.testing.assert_close(mixed.targets.sum(1), torch.ones(24))
     assert (mixed.targets.max(1).values < 0.9).any()
 
 
@@ -91,6 +91,9 @@ def test_learns_flat_colours_and_believes_what_it_is_sure_of(tmp_path: Path) -> 
     torch.manual_seed(0)
     torch.set_num_threads(1)
     network = ColorNet(len(LABELS), dropout=0.0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.3  # so that statistics settle within these few steps
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
     batches = ColorBatches(_painted(40), None, _config(mixup=0.0), CPU)
     for _ in range(25):
