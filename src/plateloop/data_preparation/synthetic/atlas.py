@@ -16,14 +16,7 @@ from plateloop.types import Image
 
 SUFFIXES = {".ttf", ".otf", ".ttc", ".woff", ".pfb"}
 # Pairs that fonts may draw alike; anything else that looks like another character condemns the font.
-_ALIKE = {
-    frozenset("0O"),
-    frozenset("1I"),
-    frozenset("OQ"),
-    frozenset("0Q"),
-    frozenset("OD"),
-    frozenset("0D"),
-}
+_ALIKE = {frozenset(pair) for pair in ("0O", "1I", "OQ", "0Q", "OD", "0D", "1J")}
 _SIDE = 24
 
 

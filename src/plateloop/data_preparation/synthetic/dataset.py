@@ -83,7 +83,7 @@ def synthesize(
         raise UserError(f"no style {style!r}; there are {', '.join(sorted(load_styles()))}")
     if (folder / "manifest.jsonl").exists():
         raise UserError(f"{folder}: holds a dataset already; choose a new folder")
-    step = 250
+    step = max(1, min(250, -(-count // workers)))
     spans = [(first, min(first + step, count)) for first in range(0, count, step)]
     records: list[Record] = []
     if workers <= 1:

@@ -91,10 +91,10 @@ def _light(rng: np.random.Generator, image: FloatArray) -> FloatArray:
         image = image + spot[..., None] * np.float32(rng.uniform(60, 230))
     if rng.random() < 0.6:
         pivot = image.mean()
-        image = (image - pivot) * rng.uniform(0.35, 1.15) + pivot
-    exposure = float(rng.uniform(-1.6, -0.8) if rng.random() < 0.1 else rng.normal(-0.15, 0.35))
+        image = (image - pivot) * rng.uniform(0.5, 1.2) + pivot
+    exposure = float(rng.uniform(-1.6, -0.8) if rng.random() < 0.1 else rng.normal(-0.1, 0.3))
     image = image * np.float32(np.exp(exposure))
-    if rng.random() < 0.15:  # haze, or a dirty lens
+    if rng.random() < 0.1:  # haze, or a dirty lens
         image = image + (rng.uniform(90, 220) - image) * np.float32(rng.uniform(0.1, 0.5))
     gamma = float(np.exp(rng.normal(0, 0.2)))
     return np.asarray(255 * np.clip(image / 255, 0, 1) ** gamma, np.float32)

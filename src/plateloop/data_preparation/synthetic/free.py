@@ -70,6 +70,7 @@ def free_style(rng: np.random.Generator) -> Style:
         fonts=0.6,
         border=0.5,
         emboss=0.5,
+        halo=0.07,
         ground={"plain": 5, "fade": 1, "bands": 1, "scene": 1, "drawing": 1, "pattern": 1},
         left={
             "none": 6,

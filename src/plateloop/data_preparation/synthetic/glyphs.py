@@ -158,7 +158,13 @@ def load_atlas(path: Path) -> tuple[Face, ...]:
 
 
 @lru_cache(maxsize=4)
-def glyph_set(path: str | None = None) -> GlyphSet:
-    """The faces to render with: drawn ones, and those of the atlas at ``path`` or ``PLATELOOP_GLYPHS``."""
-    path = path or os.environ.get(ENVIRONMENT)
+def _loaded(path: str | None) -> GlyphSet:
     return GlyphSet(load_atlas(Path(path)) if path else ())
+
+
+def glyph_set(path: str | None = None) -> GlyphSet:
+    """The faces to render with: drawn ones, and those of the atlas at ``path`` or ``PLATELOOP_GLYPHS``.
+
+    Read once a process. Raises UserError where the atlas cannot be read.
+    """
+    return _loaded(path or os.environ.get(ENVIRONMENT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,6 +52,14 @@ class Area:
     y: float
     width: float
     height: float
+
+
+def inside(row: Sequence[Placed], width: float, height: float) -> list[Placed]:
+    """The row with what reaches beyond the plate (such as a Q's tail) moved back in."""
+    return [
+        replace(p, x=min(max(p.x, 0.0), width - p.width), y=min(max(p.y, 0.0), height - p.height))
+        for p in row
+    ]
 
 
 def _natural(token: Token, face: Face, spacing: Spacing, scale: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ like DIN 1451, FE-Schrift, Charles Wright, or the narrow embossed sans of the Am
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -69,7 +69,7 @@ SKELETONS: dict[str, tuple[str, ...]] = {
         "0,0 86,0~ 86,48~ 0,48 z | 0,48 100,48~ 100,100~ 0,100 z",
     ),
     "C": ("100,30 100,0~ 0,0~ 0,100~ 100,100~ 100,70", "100,24 100,0~ 0,0~ 0,100~ 100,100~ 100,76"),
-    "D": ("0,0 100,0~ 100,100~ 0,100 z",),
+    "D": ("0,0 100,0~ 100,100~ 0,100 z", "0,0 100,0~ 100,100~ 0,100 | 12,0 12,100"),
     "E": ("100,0 0,0 0,100 100,100 | 0,48 84,48", "96,0 0,0 0,100 100,100 | 0,50 96,50"),
     "F": ("100,0 0,0 0,100 | 0,50 84,50", "100,0 0,0 0,100 | 0,46 92,46"),
     "G": (
@@ -211,7 +211,12 @@ def _serifs(
 
 def draw(character: str, pen: Pen) -> Image:
     """The mask (uint8, tight to its ink, about ``CAP`` pixels high) of ``character`` drawn by ``pen``."""
-    scale = 3
+    # 0, 8 and S must stay apart from D, B and 5 in square letterings too: their corners tell them.
+    if character in "0OQ8S":
+        pen = replace(pen, roundness=max(pen.roundness, 0.7 if character in "8S" else 0.88))
+    elif character in "BDEFPR5Z":
+        pen = replace(pen, soft=min(pen.soft, 0.6))
+    scale = 2
     shapes = SKELETONS["6" if character == "9" else character]
     index = CHARACTERS.index("6" if character == "9" else character)
     shape = shapes[pen.choices[index] % len(shapes)] if pen.choices else shapes[0]

@@ -10,9 +10,9 @@ from plateloop.data_preparation.synthetic.colors import any_color, luminance, sh
 from plateloop.data_preparation.synthetic.emblems import emblem, ideogram, scribble
 from plateloop.data_preparation.synthetic.free import free_style
 from plateloop.data_preparation.synthetic.glyphs import Face, GlyphSet, glyph_set
-from plateloop.data_preparation.synthetic.grammar import Token, sample
+from plateloop.data_preparation.synthetic.grammar import Token, check, sample
 from plateloop.data_preparation.synthetic.ground import ground
-from plateloop.data_preparation.synthetic.layout import Area, Placed, Spacing, arrange
+from plateloop.data_preparation.synthetic.layout import Area, Placed, Spacing, arrange, inside
 from plateloop.data_preparation.synthetic.plate import PlateImage
 from plateloop.data_preparation.synthetic.strips import bar, made_up, strip, write
 from plateloop.data_preparation.synthetic.style import Style, load_styles, weighted
@@ -33,7 +33,7 @@ def pick_style(rng: np.random.Generator) -> Style:
 def render(
     rng: np.random.Generator,
     style: Style | None = None,
-    text: str | None = None,
+    pattern: str | None = None,
     glyphs: GlyphSet | None = None,
     height: int | None = None,
     margin: float = 0.15,
@@ -46,7 +46,8 @@ def render(
     Args:
         rng: all randomness comes from it: the same state gives the same plate (with the same faces).
         style: what kind of plate; None draws one of the mix (``pick_style``).
-        text: a pattern in the signs of ``grammar``, instead of one of the style's.
+        pattern: the text in the signs of ``grammar`` (``'AB'-'123'`` for AB123); None draws one of the
+            style's.
         glyphs: the faces; None takes the drawn ones, and those of ``PLATELOOP_GLYPHS`` if that is set.
         height: of the plate in pixels; None draws 64 to 96 (one row) or 84 to 120 (two).
         margin: at most this share of the plate's size is added on each side, in a bumper's colour (so
@@ -56,7 +57,9 @@ def render(
     """
     style = style or pick_style(rng)
     glyphs = glyphs or glyph_set()
-    pattern = text or weighted(rng, style.patterns)
+    if pattern:
+        check(pattern, style.codes)
+    pattern = pattern or weighted(rng, style.patterns)
     rows = [row for row in sample(rng, pattern, style.letters, style.digits, style.codes) if row]
     two = len(rows) > 1
     size = weighted(rng, style.two_row_sizes if two else style.sizes).split("x")
@@ -80,7 +83,7 @@ def render(
     area = bar(rng, canvas, weighted(rng, style.top), area, prints, style.words, ink, True)
     area = bar(rng, canvas, weighted(rng, style.bottom), area, prints, style.words, ink, False)
 
-    placed = _place(rng, style, rows, face, area, tall)
+    placed = [inside(row, wide, tall) for row in _place(rng, style, rows, face, area, tall)]
     alpha = np.zeros((tall, wide), np.uint8)
     _draw(rng, style, placed, face, canvas, alpha, ink)
     chars = [p for row in placed for p in row if p.text]
@@ -133,8 +136,8 @@ def _place(
         return [arrange(rows[0], face, Area(area.x, y, area.width, high), high, spacing, fill, align)]
     heights = [tall * float(rng.uniform(*r)) for r in style.two_row_heights]
     room = area.height * 0.96
-    if sum(heights) > room * 0.95:
-        heights = [h * room * 0.95 / sum(heights) for h in heights]
+    if sum(heights) > room * 0.9:
+        heights = [h * room * 0.9 / sum(heights) for h in heights]
     space = (area.height - sum(heights)) / 3
     placed, y = [], area.y + space * float(rng.uniform(0.8, 1.2))
     for row, high in zip(rows, heights, strict=True):
@@ -252,7 +255,11 @@ def _finish(rng: np.random.Generator, style: Style, canvas: Image, alpha: Image,
     tall, wide = alpha.shape
     shown = surface.worn(rng, alpha) if rng.random() < 0.07 else alpha
     cover = shown[..., None].astype(np.float32) * np.float32(1 / 255)
-    image = np.asarray(canvas + (ink - canvas) * cover, np.float32)
+    image = canvas.astype(np.float32)
+    if rng.random() < style.halo:
+        tone = any_color(rng) if rng.random() < 0.3 else ink * 0.35 + (0 if luminance(ink) > 128 else 90)
+        image = surface.halo(rng, image, alpha, tone.astype(np.float32))
+    image += (ink - image) * cover
     if rng.random() < style.emboss:
         image += surface.relief(rng, alpha, tall)[..., None]
     if rng.random() < 0.15:

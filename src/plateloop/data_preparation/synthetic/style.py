@@ -51,6 +51,7 @@ class Style(BaseModel):
     letter_scale: float = Field(1.0, description="height of letters / height of digits")
     border: float = Field(0.7, ge=0, le=1, description="probability of a border line")
     emboss: float = Field(0.6, ge=0, le=1, description="probability of raised characters")
+    halo: float = Field(0.015, ge=0, le=1, description="probability of outlined or shadowed characters")
     rounded: Range = Field((0.03, 0.12), description="radius of the plate's corners / height")
     ground: Weights = Field({"plain": 1}, description="kinds of ground of ground.py")
     left: Weights = Field({"none": 1}, description="strip at the left: `kind text` of strips.py")

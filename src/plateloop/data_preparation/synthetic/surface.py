@@ -22,6 +22,19 @@ def relief(rng: np.random.Generator, alpha: Image, height: int) -> FloatArray:
     return np.asarray(slope * (rng.uniform(0.02, 0.16) * sigma), np.float32)
 
 
+def halo(rng: np.random.Generator, image: FloatArray, alpha: Image, color: FloatArray) -> FloatArray:
+    """An outline or a drop shadow in ``color`` that the characters ``alpha`` get, under their ink."""
+    height = alpha.shape[0]
+    reach = max(1.0, height * rng.uniform(0.012, 0.035))
+    if rng.random() < 0.5:
+        shift = np.array([[1, 0, reach], [0, 1, reach * rng.uniform(-1, 1)]])
+        cover = cv2.warpAffine(alpha, shift, alpha.shape[::-1])
+    else:
+        size = 2 * round(reach) + 1
+        cover = cv2.dilate(alpha, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    return np.asarray(image + (color - image) * (cover[..., None] * np.float32(1 / 255)), np.float32)
+
+
 def screws(rng: np.random.Generator, image: Image, two_rows: bool) -> None:
     """Draw screws, caps or holes where plates are fixed (in place)."""
     height, width = image.shape[:2]
