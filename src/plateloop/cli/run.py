@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -76,6 +77,9 @@ def run(
     for report in reports:
         if report.error is not None:
             print(f"plateloop: {report.error}", file=sys.stderr)
+    if any(isinstance(failure, BrokenPipeError) for failure in failures):
+        # Whoever read our lines has gone: what Python would still flush at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if failures:
         raise typer.Exit(1)
     if any(report.error is not None for report in reports):

@@ -15,7 +15,7 @@ from plateloop.deployment.passages import PassageConfig, Passages
 from plateloop.deployment.sources import Shot
 from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
 from plateloop.frame import Frame
-from plateloop.geometry import clip, expand
+from plateloop.geometry import clip, expand, nms
 from plateloop.runtime import lpdnet
 from plateloop.runtime.lprnet import heights, quadrilaterals
 from plateloop.types import (
@@ -32,6 +32,7 @@ from plateloop.types import (
 
 NOBODY = -1
 SHOWN_S = 0.5
+SAME_VEHICLE = 0.7
 
 
 class ScheduleConfig(BaseModel):
@@ -135,6 +136,8 @@ class Stream:
         if found is None:
             return work
         self._round += 1
+        # One vehicle with two labels, or boxed twice, would be two tracks that take turns with its plate.
+        found = found[nms(found.boxes, found.scores, None, SAME_VEHICLE)]
         spent = 1 if self._detected is None else shot.index - self._detected
         self._detected = shot.index
         before = self._vehicles
