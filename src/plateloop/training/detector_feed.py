@@ -18,6 +18,7 @@ from plateloop.training.detection_data import Picture, PictureStore, load_pictur
 from plateloop.training.detection_layout import Layout, Placed, place
 from plateloop.training.detector_config import DetectorTraining
 from plateloop.training.frame_layout import frame_layout, rare_weights
+from plateloop.training.label_repair import repaired
 from plateloop.training.pasted_plates import pasted_pictures
 from plateloop.training.plate_layout import plate_layout, plate_scenes
 from plateloop.types import FloatArray
@@ -53,7 +54,7 @@ def frame_records(folder: Path, split: str) -> list[Record]:
 
 def train_records(folder: Path, network: str, config: DetectorTraining) -> list[Record]:
     """What ``network`` may learn from: the train split without held out sources."""
-    records = [r for r in frame_records(folder, "train") if r.source not in config.hold_out]
+    records = [repaired(r) for r in frame_records(folder, "train") if r.source not in config.hold_out]
     if network == "lpdnet":
         records = [record for record in records if record.plates_annotated]
     order = np.random.default_rng(config.loop.seed).permutation(len(records))

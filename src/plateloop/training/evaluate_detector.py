@@ -21,6 +21,7 @@ from plateloop.runtime.session import Session
 from plateloop.training import detection_metrics as metrics
 from plateloop.training.contact_sheet import spread, write_contact_sheet
 from plateloop.training.detector_feed import dataset, frame_records
+from plateloop.training.label_repair import repaired
 from plateloop.training.pasted_plates import pasted_pictures
 from plateloop.types import Detections, FloatArray, Image
 
@@ -196,7 +197,8 @@ class Judgement:
 class Judge:
     """Measures a detector on those of ``records`` whose objects people listed.
 
-    With ``vehicles``, a tcnet, plates are sought in the vehicles that it finds, else in the listed ones.
+    With ``vehicles``, a tcnet, plates are sought in the vehicles that it finds, else in the listed ones. The
+    truth is `repaired`; the set "as labelled" is what it would be without.
     """
 
     what: Literal["vehicles", "plates"]
@@ -207,7 +209,8 @@ class Judge:
         self.folder, self.vehicles = folder, vehicles
         self.what = "vehicles" if network == "tcnet" else "plates"
         listed = [r.vehicles_annotated if network == "tcnet" else r.plates_annotated for r in records]
-        self.records = [record for record, is_listed in zip(records, listed, strict=True) if is_listed]
+        self.labelled = [record for record, is_listed in zip(records, listed, strict=True) if is_listed]
+        self.records = [repaired(record) for record in self.labelled]
         if not self.records:
             raise UserError(f"{folder}: no picture of this split has its {self.what} annotated")
         self._letterboxed: list[Image] = []
@@ -227,7 +230,10 @@ class Judge:
         )
         frames = (read_image(self.folder / record.file) for record in self.records)
         found = find_plates(sessions, frames, self.records, score)
-        return Judgement(_by_source(found, self.records), found)
+        report = _by_source(found, self.records)
+        if self.records != self.labelled:
+            report["as labelled"] = plate_metrics(found, self.labelled)
+        return Judgement(report, found)
 
 
 def corner_report(session: Session, folder: Path, records: Sequence[Record]) -> Metrics:
