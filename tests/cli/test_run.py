@@ -156,3 +156,16 @@ def test_a_signal_ends_a_run_cleanly(
     assert "hunter2" not in out + err + file.read_text()
     with av.open(str(tmp_path / "out" / "car-annotated.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) > 0
+
+
+def test_a_reader_that_goes_away_is_no_crash(clip: Path, arguments: list[str], tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(clip, "--json", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(30) == 1
+    assert "Traceback" not in told and "Exception ignored" not in told and "Broken pipe" in told
+    assert lines((tmp_path / "out" / "events.jsonl").read_text())[-1]["phase"] == "end"
