@@ -171,29 +171,24 @@ def _path(text: str, size: tuple[float, float], pen: Pen) -> tuple[FloatArray, b
 
 def _stroke(canvas: Image, points: FloatArray, closed: bool, half: float) -> None:
     """Draw a polyline ``2 * half`` wide with flat ends and mitred joints (``points`` in pixels)."""
-
-    def fill(corners: list[FloatArray]) -> None:
-        fixed = np.round(np.array(corners) * 16).astype(np.int32)
-        cv2.fillPoly(canvas, [fixed], 255, cv2.LINE_8, 4)
-
-    count = len(points)
-    steps = np.roll(points, -1, 0) - points
+    ahead = np.roll(points, -1, 0)
+    steps = ahead - points
     length = np.maximum(np.hypot(steps[:, 0], steps[:, 1]), 1e-6)[:, None]
     normal = np.stack([-steps[:, 1], steps[:, 0]], 1) / length * half
-    last = count if closed else count - 1
-    for i in range(last):
-        a, b, n = points[i], points[(i + 1) % count], normal[i]
-        fill([a + n, b + n, b - n, a - n])
-    for i in range(0 if closed else 1, last):
-        a, b = normal[i - 1], normal[i]
-        bend = a + b
-        square = float(bend @ bend)
-        if square > 1e-6:
-            tip = bend * (2 * half * half / square)
-            # Very sharp joints would grow a long spike.
-            tip *= min(1.0, 1.9 * half / float(np.hypot(*tip)))
-            fill([points[i], points[i] + a, points[i] + tip, points[i] + b])
-            fill([points[i], points[i] - a, points[i] - tip, points[i] - b])
+    bars = np.stack([points + normal, ahead + normal, ahead - normal, points - normal], 1)
+    before = np.roll(normal, 1, 0)
+    bend = before + normal
+    square = np.maximum((bend**2).sum(1, keepdims=True), 1e-6)
+    tip = bend * (2 * half * half / square)
+    # Very sharp joints would grow a long spike.
+    tip *= np.minimum(1.0, 1.9 * half / np.maximum(np.hypot(tip[:, 0], tip[:, 1]), 1e-6))[:, None]
+    joints = [
+        np.stack([points, points + s * before, points + s * tip, points + s * normal], 1) for s in (1, -1)
+    ]
+    if not closed:
+        bars, joints = bars[:-1], [joint[1:-1] for joint in joints]
+    for shape in np.round(np.concatenate([bars, *joints]) * 16).astype(np.int32):
+        cv2.fillConvexPoly(canvas, shape, 255, cv2.LINE_8, 4)
 
 
 def _serifs(
@@ -213,7 +208,8 @@ def draw(character: str, pen: Pen) -> Image:
     """The mask (uint8, tight to its ink, about ``CAP`` pixels high) of ``character`` drawn by ``pen``."""
     # 0, 8 and S must stay apart from D, B and 5 in square letterings too: their corners tell them.
     if character in "0OQ8S":
-        pen = replace(pen, roundness=max(pen.roundness, 0.7 if character in "8S" else 0.88))
+        least = 0.55 if pen.cut else 0.7 if character in "8S" else 0.88
+        pen = replace(pen, roundness=max(pen.roundness, least))
     elif character in "BDEFPR5Z":
         pen = replace(pen, soft=min(pen.soft, 0.6))
     scale = 2
@@ -250,8 +246,9 @@ def draw(character: str, pen: Pen) -> Image:
         gap = max(2, round(pen.stencil * cap / 2))
         canvas[:, x - gap : x + gap] = 0
     if pen.soft:
-        kernel = max(3, round(pen.soft * half) | 1)
-        canvas = np.where(cv2.GaussianBlur(canvas, (0, 0), kernel / 2) > 127, 255, 0).astype(np.uint8)
+        side = max(3, round(pen.soft * half * 0.9) | 1)
+        smooth = cv2.blur(cv2.blur(canvas, (side, side)), (side, side))
+        canvas = np.where(smooth > 127, 255, 0).astype(np.uint8)
     if character == "9":
         canvas = canvas[::-1, ::-1]
     if pen.slant:

@@ -167,7 +167,9 @@ def _draw(
             box = p.x, middle - high / 2, p.width, high
             x, y = round(p.x), round(p.y)
             if p.kind == "char":
-                mask = face.sized(p.text, max(1, round(p.width)), max(1, round(p.height)))
+                # A tall character of a small plate may outgrow it.
+                size = min(wide, max(1, round(p.width))), min(tall, max(1, round(p.height)))
+                mask = face.sized(p.text, *size)
                 x, y = min(max(x, 0), wide - mask.shape[1]), min(max(y, 0), tall - mask.shape[0])
                 part = alpha[y : y + mask.shape[0], x : x + mask.shape[1]]
                 np.maximum(part, mask, out=part)
