@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import platform
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -292,7 +292,9 @@ def describe(data: Path, config: ColorConfig, samples: int, weights: Path | None
             started_from=hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None,
             seed=config.loop.seed,
             date="",
-            hardware=torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+            hardware=torch.cuda.get_device_name()
+            if torch.cuda.is_available()
+            else f"{os.cpu_count()} CPU cores",
             minutes=0.0,
         ),
     )

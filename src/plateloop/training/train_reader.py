@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -170,7 +169,9 @@ def describe(
             started_from=hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None,
             seed=config.loop.seed,
             date="",
-            hardware=torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+            hardware=torch.cuda.get_device_name()
+            if torch.cuda.is_available()
+            else f"{os.cpu_count()} CPU cores",
             minutes=0.0,
         ),
     )
