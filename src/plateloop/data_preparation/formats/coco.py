@@ -150,7 +150,7 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
         place(source / record.file, target / "images" / _file_name(record), link)
         report.written += 1
     categories = {label: index for index, label in enumerate(sorted(labels), 1)}
-    numbers = {name: index for index, name in enumerate(licenses, 1)}
+    numbers = {name: index for index, name in enumerate(sorted(licenses), 1)}
     for split in splits:
         path = target / "annotations" / f"instances_{split or 'default'}.json"
         own = _Own(records, split)
