@@ -208,7 +208,7 @@ def _footer(
     high = (tall - bottom) * 0.5
     if high < 3:
         return
-    face = glyph_set().choose(rng, ("din",), 0.55, 0.0)
+    face = GlyphSet().choose(rng, ("din",), 0.55, 0.0)
     word = str(rng.choice(["RUS", "UZ", "KZ", "BY", "KG"]))
     write(canvas, word, Area(x, bottom + high * 0.35, width * 0.5, high), face, ink, 0.55, 0.0)
     emblem(rng, canvas, "flag", (x + width * 0.6, bottom + high * 0.35, width * 0.4, high), ink)
@@ -223,7 +223,7 @@ def _stickers(rng: np.random.Generator, canvas: Image) -> None:
             x, y = (width * 0.03 if left else width * 0.97 - w), (height * 0.05 if top else height * 0.95 - h)
             color = any_color(rng)
             canvas[round(y) : round(y + h), round(x) : round(x + w)] = color.astype(np.uint8)
-            face = glyph_set().choose(rng, ("din",), 0.55, 0.0)
+            face = GlyphSet().choose(rng, ("din",), 0.55, 0.0)
             word = str(rng.choice(["JAN", "MAY", "AUG", "OCT", "DEC", "12", "05", "98", "16", "21"]))
             dark = 255 - color if luminance(color) > 150 or luminance(color) < 100 else shade(rng, "white")
             write(canvas, word, Area(x + w * 0.1, y + h * 0.2, w * 0.8, h * 0.6), face, dark, 0.5, 0.5)
