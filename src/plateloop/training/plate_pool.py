@@ -187,8 +187,11 @@ class PlatePool:
 
         Raises RuntimeError where the workers died or are too slow for ``timeout`` seconds.
         """
-        start = time.monotonic()
+        start = told = time.monotonic()
         while self.rendered < plates:
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                print(f"{self.rendered} of {plates} plates after {told - start:.0f} s", flush=True)
             if not self.alive or time.monotonic() - start > timeout:
                 state = f"{self.alive} of {self._workers} workers alive"
                 raise RuntimeError(f"{self.rendered} of {plates} synthetic plates made, {state}")
@@ -213,7 +216,8 @@ class PlatePool:
         where = torch.from_numpy(index).to(self.images.device)
 
         def put(target: Tensor, values: NDArray[np.generic]) -> None:
-            target[where] = torch.from_numpy(np.ascontiguousarray(values)).to(target.device).to(target.dtype)
+            # A copy: a field of one record passes for contiguous, yet its strides are the record's.
+            target[where] = torch.from_numpy(values.copy()).to(target.device).to(target.dtype)
 
         put(self.images, slots["image"].transpose(0, 3, 1, 2))
         put(self.classes, slots["classes"])

@@ -65,7 +65,7 @@ class ReaderConfig(BaseModel):
     mix: Mix = Field(Mix(), description="what batches are made of")
     slots: int = Field(200_000, description="synthetic plates kept at a time")
     workers: int = Field(0, description="processes that render plates; 0: all cores but two")
-    prefill: int = Field(20_000, description="synthetic plates that must be there before training starts")
+    prefill: int = Field(8_000, description="synthetic plates that must be there before training starts")
     pool: Path | None = Field(
         None, description="folder that keeps the synthetic plates; a passing one where not given"
     )
