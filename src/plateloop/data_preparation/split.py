@@ -20,6 +20,7 @@ from plateloop.data_preparation.convert import apart
 from plateloop.data_preparation.formats import manifest
 from plateloop.data_preparation.kinship import Clues, digest, gather
 from plateloop.data_preparation.manifest import Record, write_manifest
+from plateloop.data_preparation.perceptual import Hashes
 from plateloop.data_preparation.pictures import Split, place
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
@@ -50,9 +51,16 @@ def leaks(clues: Clues, examples: int = 5) -> Leaks:
             seen.setdefault(kind, []).append(np.sort(across, 1))
     for kind, parts in seen.items():
         unique = np.unique(np.concatenate(parts), axis=0)
-        found.counts[kind] = len(unique)
+        named = {"plate text": clues.texts, "sequence": clues.sequences}.get(kind)
+        found.counts[kind] = _torn(*named, clues.splits) if named else len(unique)
         found.examples[kind] = [(clues.files[a], clues.files[b]) for a, b in unique[:examples].tolist()]
     return found
+
+
+def _torn(digests: Hashes, rows: NDArray[np.int64], splits: NDArray[np.uint8]) -> int:
+    """How many of the things that ``digests`` stand for are on more than one side."""
+    sides = np.unique(np.stack([digests, splits[rows].astype(np.uint64)], 1), axis=0)[:, 0]
+    return int((np.unique(sides, return_counts=True)[1] > 1).sum())
 
 
 def assign(clues: Clues, val: float, test: float, seed: int, folds: int = 0, keep: bool = False) -> list[str]:
