@@ -16,7 +16,7 @@ NAME = "manifest.jsonl"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Vehicle(_Strict):
@@ -84,7 +84,7 @@ def read_manifest(folder: Path, skip: Callable[[str, str], None] | None = None) 
     path = folder / NAME
     if not path.is_file():
         raise UserError(f"{folder}: no {NAME} there; make one with `plateloop data convert`")
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:

@@ -34,6 +34,9 @@ from plateloop.errors import UserError
 
 HOLDS = holds.ALL
 
+_Rows = dict[Any, list[dict[str, Any]]]
+_Names = dict[Any, str]
+
 _IMAGE_KEYS = frozenset({"id", "width", "height", "file_name", "license"})
 _CORNERS = ["top left", "top right", "bottom right", "bottom left"]
 
@@ -48,28 +51,38 @@ def read(folder: Path, report: Report) -> Iterator[Record]:
         content = report.attempt(relative(path, folder), _load, path)
         if content is not None:
             found = True
-            yield from _records(path, folder, content, report)
+            yield from _records(path, folder, *content, report)
     if not found:
         raise UserError(f"{folder}: no JSON file with `images`, `annotations` and `categories` there")
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> tuple[list[dict[str, Any]], _Rows, _Names, _Names]:
+    """The images, the annotations by image, and the names of categories and licences by number."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if not (isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()):
         raise ValueError("no COCO: lacks `images`, `annotations` or `categories`")
-    return content
-
-
-def _records(path: Path, folder: Path, content: dict[str, Any], report: Report) -> Iterator[Record]:
-    name = relative(path, folder)
     categories = {item["id"]: str(item["name"]) for item in content["categories"]}
     licenses = {item.get("id"): str(item.get("name", "")) for item in content.get("licenses") or ()}
-    rows = defaultdict(list)
+    rows: _Rows = defaultdict(list)
     for row in content["annotations"]:
         rows[row.get("image_id")].append(row)
+    images = [{"id": image.get("id"), **image} for image in content["images"]]
+    return images, rows, categories, licenses
+
+
+def _records(
+    path: Path,
+    folder: Path,
+    images: list[dict[str, Any]],
+    rows: _Rows,
+    categories: _Names,
+    licenses: _Names,
+    report: Report,
+) -> Iterator[Record]:
+    name = relative(path, folder)
     words = (word for word in path.stem.replace("-", "_").split("_") if word in SPLITS)
     split = next((SPLITS[word] for word in words), None)
-    for image in content["images"]:
+    for image in images:
         label = f"{name}: {image.get('file_name', image.get('id'))}"
         record = report.attempt(
             label, _record, image, rows.get(image.get("id"), []), categories, licenses, path, folder, report

@@ -60,8 +60,8 @@ def _records(path: Path, folder: Path, report: Report) -> Iterator[Record]:
                 node.clear()
                 if record is not None:
                     yield record
-    except ET.ParseError as error:
-        # What stood before the fault has been read and is good.
+    except (ET.ParseError, LookupError, ValueError) as error:
+        # A fault of XML, an unknown encoding, or bytes that are none. What stood before it is good.
         report.skip(name, f"no well-formed XML: {error}")
         return
     if not images:

@@ -40,7 +40,12 @@ def read(folder: Path, report: Report) -> Iterator[Record]:
     """
     config = _config(folder)
     names = config["names"]
-    classes = dict(enumerate(names)) if isinstance(names, list) else {int(k): v for k, v in names.items()}
+    try:
+        classes = dict(enumerate(names)) if isinstance(names, list) else {int(k): v for k, v in names.items()}
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{folder}: `names` of the data.yaml must be a list, or map numbers to names"
+        ) from None
     points = tuple(config.get("kpt_shape") or ())
     lists = _lists(folder, config)
     for picture in walk(folder):
@@ -58,7 +63,7 @@ def _config(folder: Path) -> dict[str, Any]:
         if path.is_file():
             try:
                 content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            except yaml.YAMLError as error:
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
                 raise UserError(f"{path}: no well-formed YAML: {' '.join(str(error).split())}") from None
             if isinstance(content, dict) and isinstance(content.get("names"), list | dict):
                 return content
