@@ -35,14 +35,17 @@ def demo(
     Cascade.load("cpu", 1, weights)  # whether the networks are there, before the long part
     console = Console()
     clip = _render(out, seed, seconds)
-    console.print(f"Rendered [bold]{clip.video}[/] ({clip.frames} frames) and its truth, {clip.truth}.")
-    console.print(f"[bold]plateloop run {clip.video} --out {out}[/]")
+    console.print(
+        f"Rendered {clip.video} ({clip.frames} frames) and its truth, {clip.truth}.", soft_wrap=True
+    )
+    console.print(f"[bold]plateloop run {clip.video} --out {out}[/]", soft_wrap=True)
     run([str(clip.video)], out=out, weights=weights)
     lines = (out / "events.jsonl").read_text(encoding="utf-8").splitlines()
     result = score(read_truth(clip.truth), [Event.model_validate_json(line) for line in lines])
     _show(result, console)
-    console.print(f"Annotated video: [bold]{out / f'{clip.video.stem}-annotated.mp4'}[/]")
-    console.print(f"Events:          [bold]{out / 'events.jsonl'}[/]")
+    annotated = out / f"{clip.video.stem}-annotated.mp4"
+    console.print(f"Annotated video: [bold]{annotated}[/]", soft_wrap=True)
+    console.print(f"Events:          [bold]{out / 'events.jsonl'}[/]", soft_wrap=True)
 
 
 def _render(out: Path, seed: int, seconds: float) -> Clip:

@@ -17,6 +17,7 @@ from plateloop.testing.street.skin import Skin
 from plateloop.types import FloatArray
 
 _SUPER = 2  # supersampling of vehicles in each direction
+_NEAR = 24.0  # metres: nearer ones are drawn with half of the samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,12 @@ def _patch(light: FloatArray, left: int, top: int, color: FloatArray, cover: Flo
 def draw_vehicle(light: FloatArray, vehicle: Vehicle, pose: Pose, camera: Camera) -> Drawn | None:
     """Draw ``vehicle`` at ``pose`` onto ``light`` (h, w, 3) in place; None where nothing of it is visible."""
     fine = camera.scaled(_SUPER)
-    seen = rasterize(mesh(vehicle.kind), pose, fine)
+    distance = float(np.linalg.norm(floats(camera.position) - floats([pose.x, pose.y, 1])))
+    sparse = distance < _NEAR  # of near vehicles two samples a pixel must do
+    gain = np.float32(2 if sparse else 1)
+    seen = rasterize(mesh(vehicle.kind), pose, fine, sparse)
     if seen is None:
         return None
-    distance = float(np.linalg.norm(floats(camera.position) - floats([pose.x, pose.y, 1])))
     material = _material(vehicle, pose, seen, fine.focal / distance)
     rotation = pose.rotation
     low = np.clip(seen.points[:, 2] / 0.55, 0, 1)
@@ -129,8 +132,8 @@ def draw_vehicle(light: FloatArray, vehicle: Vehicle, pose: Pose, camera: Camera
     color[dy : dy + height, dx : dx + width][seen.mask] = shaded
     cover[dy : dy + height, dx : dx + width][seen.mask] = 1
     corners, front = plate_corners(vehicle, pose, camera)
-    _draw_plate(color, cover, vehicle.plate, corners, (left, top), front, pose)
-    share = _patch(light, left, top, color, cover)
+    share = _patch(light, left, top, color * gain, cover * gain)
+    _draw_plate(light, vehicle.plate, corners, camera, rotation[:, 0] * (1 if front else -1))
     rows, columns = np.flatnonzero(seen.mask.any(1)), np.flatnonzero(seen.mask.any(0))
     box = (
         (seen.left + columns[0]) / _SUPER,
@@ -148,15 +151,14 @@ def draw_vehicle(light: FloatArray, vehicle: Vehicle, pose: Pose, camera: Camera
 
 
 def _draw_plate(
-    color: FloatArray,
-    cover: FloatArray,
-    plate: PlateArt,
-    corners: FloatArray,
-    origin: tuple[int, int],
-    front: bool,
-    pose: Pose,
+    light: FloatArray, plate: PlateArt, corners: FloatArray, camera: Camera, normal: FloatArray
 ) -> None:
-    target = (corners - floats(origin)) * _SUPER
+    """Lay a plate that faces along ``normal`` in the world over ``light`` in place, at ``corners`` (4, 2)."""
+    low = np.clip(np.floor(corners.min(0)).astype(int) - 1, 0, camera.size)
+    high = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, camera.size)
+    if (low >= high).any():
+        return
+    target = (corners - floats(low)) * _SUPER
     wide = max(float(np.linalg.norm(target[1] - target[0])), 4.0)
     drawn = float(np.linalg.norm(plate.corners[1] - plate.corners[0]))
     shrink = min(1.0, wide / drawn)
@@ -165,17 +167,16 @@ def _draw_plate(
     small = cv2.resize(plate.image, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     source = plate.corners * floats([size[0] / width, size[1] / height])
     matrix = homography(source - 0.5, target - 0.5)
-    shape = (cover.shape[1], cover.shape[0])
+    shape = tuple(int(side) * _SUPER for side in high - low)
     flat = cv2.warpPerspective(
         small**2.2, matrix, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    mask = np.zeros(cover.shape, np.uint8)
+    mask = np.zeros(shape[::-1], np.uint8)
     cv2.fillConvexPoly(mask, np.round((target - 0.5) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    share = (mask.astype(np.float32) / 255)[..., None]
-    normal = pose.rotation[:, 0] * (1 if front else -1)
-    light = 0.5 * (SKY_LIGHT + 0.2) + SUN_LIGHT * max(float(normal @ SUN), 0.0)
-    color += share * (flat.reshape(*cover.shape, 3) * light * 0.9 - color)
-    np.maximum(cover, share[..., 0], out=cover)
+    cover = floats(mask / 255)
+    incoming = 0.5 * (SKY_LIGHT + 0.2) + SUN_LIGHT * max(float(normal @ SUN), 0.0)
+    color = floats(flat.reshape(*cover.shape, 3) * incoming * 0.9 * cover[..., None])
+    _patch(light, int(low[0]), int(low[1]), color, cover)
 
 
 def draw_shadow(light: FloatArray, vehicle: Vehicle, pose: Pose, camera: Camera) -> None:
