@@ -21,7 +21,7 @@ from plateloop.networks.blocks import fuse
 from plateloop.networks.cost import measure
 from plateloop.networks.detector import Detector
 from plateloop.networks.losses import detection_losses
-from plateloop.runtime.card import Card, Input, Task, Training, save_card
+from plateloop.runtime.card import Card, Input, Task, Training, load_card, save_card
 from plateloop.runtime.session import Session
 from plateloop.training.contact_sheet import write_contact_sheet
 from plateloop.training.detector_config import DetectorTraining, default
@@ -166,7 +166,7 @@ def _ship(
     network: str, config: DetectorTraining, detector: Detector, training: Training, judge: Judge, out: Path
 ) -> Metrics:
     """Export, choose the threshold on val, measure there, and write card, metrics and samples."""
-    card = export_with_card(network, config, detector, training, out)
+    card = export_with_card(network, config, detector, training, out / "best.onnx")
     free = judge(Session(out / "best.yaml"), LOWEST)
     threshold = round(free.report["all"]["best_threshold"], 3)
     card = card.model_copy(update={"score_threshold": threshold})
@@ -181,28 +181,33 @@ def _ship(
 
 
 def export_with_card(
-    network: str, config: DetectorTraining, detector: Detector, training: Training, out: Path
+    network: str, config: DetectorTraining, detector: Detector, training: Training, path: Path
 ) -> Card:
-    """Write ``best.onnx`` and ``best.yaml`` into ``out``; the card has no metrics yet."""
+    """Write the ONNX ``path`` and, as YAML beside it, its card, which has no metrics yet."""
     example = torch.rand(1, 3, config.network.height, config.network.width)
-    sha256 = export_onnx(detector, example, detector.outputs, out / "best.onnx")
-    card = make_card(network, config, training, sha256, "best.onnx")
-    save_card(card, out / "best.yaml")
+    sha256 = export_onnx(detector, example, detector.outputs, path)
+    card = make_card(network, config, training, sha256, path.name)
+    save_card(card, path.with_suffix(".yaml"))
     return card
 
 
 def export_checkpoint(network: str, checkpoint: Path, out: Path) -> Card:
-    """Export the averaged weights of a run's ``last.pt``, whose ``config.yaml`` lies beside it.
+    """Export the averaged weights of a run's ``last.pt`` as ``out/NETWORK.onnx`` with its card.
 
-    Raises UserError where either is missing.
+    ``config.yaml`` must lie beside the checkpoint. A finished run's card is taken over: training,
+    threshold and metrics. Raises UserError where a file is missing.
     """
-    config_file = checkpoint.parent / "config.yaml"
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint}: no such checkpoint")
-    config = settle(default(network), config_file)
+    config = settle(default(network), checkpoint.parent / "config.yaml")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     detector = Detector(config.network)
     detector.load_state_dict(state["average"])
     out.mkdir(parents=True, exist_ok=True)
     training = _training(config, [], torch.device("cpu"), state["elapsed"] / 60, None)
-    return export_with_card(network, config, detector, training, out)
+    card = export_with_card(network, config, detector, training, out / f"{network}.onnx")
+    finished = checkpoint.parent / "best.yaml"
+    if finished.is_file() and (shipped := load_card(finished)).sha256 == card.sha256:
+        card = shipped.model_copy(update={"onnx": card.onnx})
+        save_card(card, out / f"{network}.yaml")
+    return card
