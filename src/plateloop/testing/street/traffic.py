@@ -17,8 +17,8 @@ PAINTS: dict[str, tuple[int, int, int]] = {
     "red": (150, 22, 26),
     "white": (214, 215, 215),
     "blue": (26, 58, 122),
-    "black": (22, 23, 25),
-    "silver": (160, 164, 168),
+    "black": (13, 13, 15),
+    "silver": (134, 138, 142),
     "gray": (84, 87, 91),
     "green": (28, 84, 56),
     "yellow": (222, 172, 24),
@@ -68,6 +68,6 @@ PASSAGES = (
     Passage("hatchback", "orange", 2, 8.8, 4.2, "it", 0),
     Passage("sedan", "silver", 1, 9.4, 6.2, "be", 5),
     Passage("bus", "yellow", 0, 8.4, 8.0, "pl", 2),
-    Passage("truck", "green", 2, 8.4, 7.0, "cz", 3),
+    Passage("truck", "white", 2, 8.4, 7.0, "cz", 3),
     Passage("hatchback", "white", 1, 9.0, 9.4, "pt", 4),
 )
