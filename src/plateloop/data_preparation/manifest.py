@@ -104,6 +104,12 @@ def fault(error: ValidationError) -> str:
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 
+def dump(record: Record) -> str:
+    """``record`` as a manifest's line, without its end."""
+    data = record.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return json.dumps(data, ensure_ascii=False)
+
+
 def write_manifest(folder: Path, records: Iterable[Record]) -> int:
     """Write ``records`` as ``folder``'s manifest, whole or not at all; returns how many there were."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,8 +117,7 @@ def write_manifest(folder: Path, records: Iterable[Record]) -> int:
     count = 0
     with partial.open("w", encoding="utf-8") as out:
         for record in records:
-            data = record.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-            out.write(json.dumps(data, ensure_ascii=False) + "\n")
+            out.write(dump(record) + "\n")
             count += 1
     partial.replace(folder / NAME)
     return count
