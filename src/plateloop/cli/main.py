@@ -8,6 +8,7 @@ import typer
 
 from plateloop.cli import data, testing, training
 from plateloop.cli.demo import demo
+from plateloop.cli.label import label
 from plateloop.cli.read import read
 from plateloop.cli.run import run
 from plateloop.errors import UserError
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command("read")(read)
 app.command("run")(run)
 app.command("demo")(demo)
+app.command("label")(label)
 app.add_typer(data.app)
 app.add_typer(testing.app)
 for _command in (training.train, training.evaluate, training.export, training.networks):
