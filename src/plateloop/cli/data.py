@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plateloop.cli.clean import clean
+
 if TYPE_CHECKING:
     from plateloop.data_preparation.report import Report
 
 app = typer.Typer(name="data", help="Prepare data: a folder in, a folder out.", no_args_is_help=True)
+app.command("clean")(clean)
 
 
 @app.callback()

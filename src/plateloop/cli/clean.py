@@ -1,0 +1,95 @@
+"""``plateloop data clean`` and ``data balance``: what is wrong in a dataset, and how often to draw what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def clean(
+    source: Annotated[Path | None, typer.Argument(help="The folder to read; it is never changed.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for index.html (with pictures) and findings.jsonl.")
+    ] = None,
+    fix: Annotated[
+        Path | None, typer.Option(help="Folder for a copy with what is safe to mend mended.")
+    ] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="With --fix: folder for what is left out of the copy.")
+    ] = None,
+    kind: Annotated[
+        list[str], typer.Option("--kind", help="A kind of finding to put into quarantine. Repeatable.")
+    ] = [],  # noqa: B006
+    undo: Annotated[
+        Path | None, typer.Option(help="Take this quarantine back into the copy; nothing else is done.")
+    ] = None,
+    networks: Annotated[
+        bool, typer.Option("--networks/--no-networks", help="Compare the labels with the networks.")
+    ] = True,
+    split: Annotated[
+        str | None, typer.Option(help="Compare only this split with the networks, such as train.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder of model cards; else the package's.")] = None,
+    device: Annotated[str, typer.Option(help="For the networks: cpu, cuda, ...")] = "cpu",
+    threads: Annotated[int, typer.Option(min=0, help="Of each network; 0: one a core.")] = 0,
+    sure: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="Score from which a network's word counts.")
+    ] = 0.6,
+    least_height: Annotated[float, typer.Option(min=1, help="Pixels below which no plate can be read.")] = 10,
+    show: Annotated[int, typer.Option(min=1, help="Findings of each kind on the page.")] = 60,
+    link: Annotated[
+        bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")
+    ] = False,
+) -> None:
+    """Find damaged pictures, duplicates, wrong boxes, corners and texts, and likely label errors.
+
+    --fix writes a mended copy without unreadable pictures and repeated files; with --quarantine these, and
+    the more doubtful, are put there, and --undo takes them back.
+    """
+    from contextlib import ExitStack
+
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.clean import fix as mending
+    from plateloop.data_preparation.clean.finding import KINDS
+    from plateloop.data_preparation.clean.inspect import CleanConfig, inspect
+    from plateloop.data_preparation.clean.page import write_page
+    from plateloop.errors import UserError
+
+    if undo is not None:
+        typer.echo(f"{undo}: {mending.undo(undo)} records put back")
+        return
+    if source is None:
+        raise UserError("clean needs a folder to read, or --undo with a quarantine")
+    if quarantine is not None and fix is None:
+        raise UserError("--quarantine needs --fix: the source is never changed, only its copy")
+    for name in kind:
+        if name not in KINDS:
+            raise UserError(f"--kind {name}: unknown; one of {', '.join(KINDS)}")
+    cascade = None
+    if networks:
+        from plateloop.data_preparation.clean.disagreement import FAINT
+        from plateloop.runtime.cascade import Cascade
+
+        cascade = Cascade.load(device, threads, weights, FAINT, ("tcnet", "lpdnet", "lprnet"))
+    config = CleanConfig(least_height=least_height, sure=sure, shown=show)
+    with ExitStack() as stack:
+        out = None
+        if report is not None:
+            report.mkdir(parents=True, exist_ok=True)
+            out = stack.enter_context((report / "findings.jsonl").open("w", encoding="utf-8"))
+        found = inspect(source, config, cascade, out, split, stack.enter_context(counting("looking")))
+    for name, worst in found.worst():
+        typer.echo(
+            f"{found.counts[name]:7} {name}: {KINDS[name].title}, such as {worst[0].file}: {worst[0].reason}"
+        )
+    typer.echo(f"{source}: {found.records} records, {sum(found.counts.values())} findings")
+    if report is not None:
+        write_page(report / "index.html", source, found)
+        typer.echo(f"{report / 'index.html'}: the report")
+    if fix is not None:
+        done = mending.fix(source, fix, found, quarantine, kind or None, link)
+        typer.echo(f"{fix}: {done.written} records written, {done.mended} mended, {done.left_out} left out")
+        if quarantine is not None:
+            typer.echo(f"{quarantine}: {done.quarantined} records put away")
