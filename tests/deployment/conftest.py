@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from plateloop.frame import Frame
 from plateloop.geometry import boxes_to_corners, coverage
-from plateloop.types import Color, Detections, Plates, Reading
+from plateloop.types import Color, Detections, Event, EventPlate, EventVehicle, Plates, Reading
 
 Writer = Callable[..., Path]
 
@@ -197,3 +198,33 @@ class SimulatedNetworks:
 def simulated() -> tuple[type[Car], type[SimulatedNetworks]]:
     """The classes ``Car`` and ``SimulatedNetworks``."""
     return Car, SimulatedNetworks
+
+
+@pytest.fixture(scope="session")
+def passage() -> Callable[..., Event]:
+    """``passage(id, phase, **keys)``: an event whose every field is set, save those given otherwise."""
+
+    def make(id: str, phase: str, **keys: Any) -> Event:
+        fields: dict[str, Any] = {
+            "source": "gate",
+            "track": 1,
+            "text": "3047002",
+            "confidence": 0.97,
+            "char_confidences": (0.99,) * 7,
+            "first_s": 1.5,
+            "last_s": 4.0,
+            "frames": 60,
+            "readings": 12,
+            "vehicle": EventVehicle(
+                label="car", color="blue", color_confidence=0.6, box=(360.2, 571.6, 636, 842), confidence=0.84
+            ),
+            "plate": EventPlate(
+                box=(460, 761, 514, 790),
+                corners=((460, 761), (514, 762), (514, 790), (460, 789)),
+                region="CA",
+                confidence=0.98,
+            ),
+        }
+        return Event(id=id, phase=phase, **{**fields, **keys})
+
+    return make

@@ -1,0 +1,307 @@
+"""The event store: every event is committed here before anything delivers it.
+
+SQLite in the box, PostgreSQL by its URL. Each phase of an event is a row, numbered within its stream; the
+newest row of an id is its state. What is owed to whom stands beside it (``outbox``), written in the same
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from plateloop.errors import UserError
+from plateloop.types import Event
+
+tables = sql.MetaData()
+
+versions = sql.Table("plateloop_schema", tables, sql.Column("version", sql.Integer, nullable=False))
+streams = sql.Table(
+    "streams",
+    tables,
+    sql.Column("name", sql.Text, primary_key=True),
+    sql.Column("position", sql.Integer, nullable=False),
+    sql.Column("last", sql.BigInteger, nullable=False),
+)
+events = sql.Table(
+    "events",
+    tables,
+    sql.Column("row", sql.BigInteger().with_variant(sql.Integer, "sqlite"), primary_key=True),
+    sql.Column("id", sql.Text, nullable=False),
+    sql.Column("sequence", sql.BigInteger, nullable=False),
+    sql.Column("stream", sql.Text, nullable=False),
+    sql.Column("phase", sql.Text, nullable=False),
+    sql.Column("text", sql.Text),
+    sql.Column("confidence", sql.Float, nullable=False),
+    sql.Column("time", sql.Double, nullable=False),
+    sql.Column("frame", sql.BigInteger, nullable=False),
+    sql.Column("event", sql.Text, nullable=False),
+    sql.UniqueConstraint("id", "sequence"),
+    sql.Index("events_by_stream", "stream", "sequence"),
+    sql.Index("events_by_text", "text"),
+    sql.Index("events_by_time", "time"),
+    # Rows of deleted events are not used again: what was delivered stays told apart.
+    sqlite_autoincrement=True,
+)
+deliveries = sql.Table(
+    "deliveries",
+    tables,
+    sql.Column("target", sql.Text, primary_key=True),
+    sql.Column("row", sql.BigInteger, primary_key=True),
+    sql.Column("acknowledged", sql.Double),
+)
+sql.Index(
+    "deliveries_owed",
+    deliveries.c.target,
+    deliveries.c.row,
+    sqlite_where=deliveries.c.acknowledged.is_(None),
+    postgresql_where=deliveries.c.acknowledged.is_(None),
+)
+
+MIGRATIONS: tuple[Callable[[sql.Connection], None], ...] = ()
+"""What leads from each version of the tables, from 1 on, to the next; a new store has the newest at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as it stands in the store.
+
+    ``row`` is its place in the store, ``sequence`` its number within its stream (from 1, rising),
+    ``position`` the number of its source in the run that saw it, ``time`` the Unix time and ``frame`` the
+    index of the frame that brought it.
+    """
+
+    row: int
+    sequence: int
+    position: int
+    time: float
+    frame: int
+    event: Event
+
+
+class Store:
+    """An open event store; may be used by several threads and processes at once.
+
+    Methods raise ``sqlalchemy.exc.SQLAlchemyError`` where the database fails; ``open`` raises UserError.
+    """
+
+    def __init__(self, engine: sql.Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, place: str | Path, create: bool = True) -> Store:
+        """Open the store at a database URL or in an SQLite file, and bring its tables to this version.
+
+        ``create`` makes a file that is not there. Raises UserError where that cannot be.
+        """
+        url = _url(place)
+        shown = url.render_as_string(hide_password=True)
+        file = url.database if url.get_backend_name() == "sqlite" else None
+        if file and file != ":memory:" and not create and not Path(file).is_file():
+            raise UserError(f"{file}: no such store")
+        try:
+            store = cls(_engine(url))
+            store._migrate(file or shown, create)
+        except ModuleNotFoundError as error:
+            raise UserError(f"{shown}: needs the Python package {error.name}; install it") from None
+        except (SQLAlchemyError, OSError) as error:
+            raise UserError(
+                f"{file or shown}: not an event store that can be opened ({_why(error)})"
+            ) from None
+        return store
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[sql.Connection]:
+        """A transaction that only reads: one state of the database, nobody is held up."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sql.Connection]:
+        """A transaction that writes; on disk when it ends without an exception."""
+        with self.engine.execution_options(plateloop_writes=True).begin() as connection:
+            yield connection
+
+    def append(
+        self,
+        news: Sequence[Event],
+        time_s: float,
+        frame: int = 0,
+        position: int = 0,
+        owed_to: Iterable[str] = (),
+    ) -> list[Stored]:
+        """Commit events, each with the next number of its stream, and owe them to the targets."""
+        with self.writing() as connection:
+            stored = []
+            for event in news:
+                sequence = _next_number(connection, event.source, position)
+                row = _insert(connection, event, sequence, time_s, frame)
+                assert row is not None
+                stored.append(Stored(row, sequence, position, time_s, frame, event))
+            owed = [{"target": target, "row": item.row} for target in owed_to for item in stored]
+            if owed:
+                connection.execute(deliveries.insert(), owed)
+        return stored
+
+    def load(self, items: Iterable[Stored]) -> int:
+        """Commit events that were numbered elsewhere, each id and number once; returns how many were new."""
+        count = 0
+        with self.writing() as connection:
+            for item in items:
+                _reach(connection, item.event.source, item.position, item.sequence)
+                row = _insert(connection, item.event, item.sequence, item.time, item.frame)
+                count += row is not None
+        return count
+
+    def latest(self) -> Iterator[Stored]:
+        """The newest state of each id, in the order in which these came."""
+        later = events.alias()
+        newest = ~sql.exists().where(
+            later.c.id == events.c.id, later.c.sequence > events.c.sequence
+        ).correlate(events)
+        return self.select(lambda query: query.where(newest))
+
+    def select(
+        self, narrow: Callable[[sql.Select[Any]], sql.Select[Any]] = lambda query: query
+    ) -> Iterator[Stored]:
+        """All rows in order, or those of a narrowed query."""
+        query = narrow(stored_columns()).order_by(events.c.row)
+        with self.reading() as connection:
+            for row in connection.execution_options(yield_per=500).execute(query):
+                yield as_stored(row)
+
+    def count(self) -> int:
+        """How many rows there are."""
+        with self.reading() as connection:
+            return connection.execute(sql.select(sql.func.count()).select_from(events)).scalar_one()
+
+    def _migrate(self, shown: str, create: bool) -> None:
+        with self.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                # Of two processes that open a new store together, one makes the tables.
+                connection.execute(sql.text("SELECT pg_advisory_xact_lock(7526)"))
+            known = sql.inspect(connection).has_table(versions.name)
+            if not known and not create:
+                raise UserError(f"{shown}: holds no event store")
+            newest = 1 + len(MIGRATIONS)
+            if not known:
+                tables.create_all(connection)
+                connection.execute(versions.insert().values(version=newest))
+                return
+            version = connection.execute(sql.select(versions.c.version)).scalar_one()
+            if version > newest:
+                raise UserError(
+                    f"{shown}: written by a newer plateloop (tables of version {version}); update it"
+                )
+            for step in MIGRATIONS[version - 1 :]:
+                step(connection)
+            connection.execute(versions.update().values(version=newest))
+
+
+def stored_columns() -> sql.Select[Any]:
+    """The query of what ``as_stored`` reads."""
+    return sql.select(
+        events.c.row, events.c.sequence, streams.c.position, events.c.time, events.c.frame, events.c.event
+    ).join_from(events, streams, streams.c.name == events.c.stream)
+
+
+def as_stored(row: Any) -> Stored:
+    """A row of ``stored_columns``."""
+    return Stored(
+        row.row, row.sequence, row.position, row.time, row.frame, Event.model_validate_json(row.event)
+    )
+
+
+def insert_new(connection: sql.Connection, table: sql.Table) -> Any:
+    """An INSERT into ``table`` that passes over rows which are there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _url(place: str | Path) -> sql.URL:
+    text = str(place)
+    if "://" not in text:
+        return sql.URL.create("sqlite", database=text)
+    try:
+        url = sql.make_url(text)
+    except SQLAlchemyError:
+        raise UserError(
+            "the store's URL is not one; expected dialect://user:password@host/database"
+        ) from None
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise UserError(f"{url.render_as_string(hide_password=True)}: a store is SQLite or PostgreSQL")
+    return url
+
+
+def _engine(url: sql.URL) -> sql.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sql.create_engine(url, pool_pre_ping=True)
+    memory = url.database in (None, "", ":memory:")
+    engine = sql.create_engine(
+        url, connect_args={"timeout": 30}, **({"poolclass": sql.StaticPool} if memory else {})
+    )
+
+    @sql.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: object) -> None:
+        # SQLAlchemy begins transactions itself, see below.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL").close()
+        connection.execute("PRAGMA synchronous=FULL").close()
+
+    @sql.event.listens_for(engine, "begin")
+    def _begin(connection: sql.Connection) -> None:
+        # A reader that turns writer in the middle would be refused where another has written meanwhile.
+        writes = connection.get_execution_options().get("plateloop_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _next_number(connection: sql.Connection, stream: str, position: int) -> int:
+    row = {"name": stream, "position": position, "last": 0}
+    connection.execute(insert_new(connection, streams).values(row))
+    # The row is locked until the transaction ends, so the numbers of a stream come in the order of commits.
+    counted = streams.update().where(streams.c.name == stream)
+    counted = counted.values(last=streams.c.last + 1, position=position)
+    return int(connection.execute(counted.returning(streams.c.last)).scalar_one())
+
+
+def _reach(connection: sql.Connection, stream: str, position: int, sequence: int) -> None:
+    row = {"name": stream, "position": position, "last": 0}
+    connection.execute(insert_new(connection, streams).values(row))
+    behind = streams.update().where(streams.c.name == stream, streams.c.last < sequence)
+    connection.execute(behind.values(last=sequence))
+
+
+def _insert(connection: sql.Connection, event: Event, sequence: int, time_s: float, frame: int) -> int | None:
+    values = {
+        "id": event.id,
+        "sequence": sequence,
+        "stream": event.source,
+        "phase": event.phase,
+        "text": event.text,
+        "confidence": event.confidence,
+        "time": time_s,
+        "frame": frame,
+        "event": event.model_dump_json(),
+    }
+    insert = insert_new(connection, events).values(values).returning(events.c.row)
+    return connection.execute(insert).scalar_one_or_none()
+
+
+def _why(error: Exception) -> str:
+    # The driver's own words on one line; SQLAlchemy adds the statement and a link to them.
+    return " ".join(str(getattr(error, "orig", None) or error).split())
