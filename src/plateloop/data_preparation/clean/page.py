@@ -22,6 +22,9 @@ WIDTH, HEIGHT = 240, 160
 _AROUND, _LEAST = 1.0, 40
 _LABEL, _PLACE, _SEEN = (40, 190, 70), (235, 50, 50), (60, 130, 255)
 
+# Nothing to show.
+_DARK = ("malformed", "missing", "unreadable", "truncated")
+
 _CURES = {"mend": "mended by --fix", "remove": "left out by --fix", "look": "to be looked at"}
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
@@ -72,7 +75,7 @@ def write_page(path: Path, source: Path, found: Inspection) -> None:
 
 def thumbnail(source: Path, finding: Finding, record: Record | None) -> Image | None:
     """The part of the picture that the finding is about, with boxes, at most 240 × 160; None without one."""
-    if record is None:
+    if record is None or finding.kind in _DARK:
         return None
     try:
         picture = read_image(source / record.file).rgb()
