@@ -17,7 +17,7 @@ from plateloop.networks.blocks import fuse
 from plateloop.networks.colornet import ColorNet
 from plateloop.networks.cost import measure
 from plateloop.networks.ctc import IGNORED, ctc_loss, encode, step_loss, step_targets
-from plateloop.networks.lprnet import ALPHABET, LPRNet
+from plateloop.networks.lprnet import ALPHABET, STEPS, LPRNet
 from plateloop.training.export import export_onnx, parameters_of, start_from
 
 # What nvinfer and TensorRT run without a plugin.
@@ -165,3 +165,24 @@ def test_step_loss_ignores_free_steps() -> None:
     logits[0, 10, 7] = 30
     assert step_loss(logits, targets) < 1e-4
     assert ALPHABET[5 - 1] == "4"
+
+
+def test_ctc_is_what_torch_computes() -> None:
+    torch.manual_seed(0)
+    n = 24
+    logits = (3 * torch.randn(n, STEPS, 37)).requires_grad_()
+    lengths = torch.randint(1, 13, (n,))
+    classes = torch.randint(1, 37, (n, 12))
+    # Equal neighbours need a blank between them.
+    classes[::3, 1] = classes[::3, 0]
+    classes *= torch.arange(12) < lengths[:, None]
+    mine = ctc_loss(logits, classes, lengths, torch.zeros(n, dtype=torch.bool))
+    steps = torch.full((n,), STEPS)
+    log = logits.log_softmax(-1).transpose(0, 1)
+    theirs = torch.nn.functional.ctc_loss(log, classes, steps, lengths, reduction="none") / lengths
+    torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-3)
+    weights = torch.rand(n)
+    found, expected = (
+        torch.autograd.grad(loss, logits, weights, retain_graph=True)[0] for loss in (mine, theirs)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)

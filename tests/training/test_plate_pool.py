@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -82,3 +85,65 @@ def test_pool_continues_from_its_folder(tmp_path: Path) -> None:
 def test_pool_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="workers"):
         PlatePool(tmp_path, square_plate, 2, 3, 0, CPU, ())
+
+
+class Racing(PlatePool):
+    """Workers as fast as the copying: there is always something new."""
+
+    copies = 0
+
+    def refresh(self, most: int = 8192) -> int:
+        self.copies += 1
+        assert self.copies < 50, "copies for ever"
+        return max(super().refresh(most), 1)
+
+
+def test_waiting_ends_however_fast_the_workers_are(tmp_path: Path) -> None:
+    with Racing(tmp_path, square_plate, 8, 2, 5, CPU, ()) as pool:
+        pool.wait_for(8, timeout=60)
+    assert (pool.rows > 0).all()
+
+
+def test_workers_wait_until_their_plates_are_taken(tmp_path: Path) -> None:
+    with PlatePool(tmp_path, square_plate, 8, 2, 5, CPU, ()) as pool:
+        pool.wait_for(8, timeout=60)
+        assert pool.filled
+        deadline = time.monotonic() + 30
+        while pool.rendered < 16 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        # One round was taken, one more lies ready, and nothing is rendered beyond.
+        assert pool.rendered == 16
+        assert pool.refresh(most=4) == 4
+
+
+def test_workers_end_with_a_killed_trainer(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; import torch;"
+        "sys.path.insert(0, sys.argv[1]); from test_plate_pool import square_plate;"
+        "from plateloop.training.plate_pool import PlatePool;"
+        "pool = PlatePool(Path(sys.argv[2]), square_plate, 8, 2, 5, torch.device('cpu'), ());"
+        "pool.__enter__(); pool.wait_for(8);"
+        "print('workers', *(p.pid for p in pool._processes), flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        line = next(line for line in trainer.stdout if line.startswith("workers"))
+        workers = [int(pid) for pid in line.split()[1:]]
+        assert len(workers) == 2
+        with pytest.raises(UserError, match="another run"):
+            PlatePool(tmp_path, square_plate, 8, 2, 5, CPU, ())
+        trainer.kill()
+    deadline = time.monotonic() + 20
+    while any(map(_runs, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_runs, workers))
+
+
+def _runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

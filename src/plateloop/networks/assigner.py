@@ -105,7 +105,7 @@ def assign(found: Predictions, truth: Truth, centres: Tensor, config: AssignerCo
     flat = (truth.picture[:, None] * cells + cell).flatten()
     claim = torch.where(wanted, overlap_of, 0).flatten()
     highest = torch.zeros(batch * cells, device=claim.device).scatter_reduce_(0, flat, claim, "amax")
-    row = torch.arange(len(cell), device=cell.device).repeat_interleave(cell.shape[1])
+    row = torch.arange(len(cell), device=cell.device)[:, None].expand_as(cell).flatten()
     winner = wanted.flatten() & (claim == highest[flat])
     # Of two objects with the very same overlap the later one has the cell.
     holder = torch.full((batch * cells,), -1, device=cell.device)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plateloop.networks.lprnet import ALPHABET, COLUMNS, ROWS, STEPS, WIDTH
+from plateloop.networks.lprnet import ALPHABET, COLUMNS, ROWS, WIDTH
 
 MAX_LENGTH = 12
 IGNORED = -100
+_NEVER = -1e30  # the logarithm of nothing, finite so that its differences are numbers
 _CLASS = {character: index + 1 for index, character in enumerate(ALPHABET)}
 _ZERO, _OH = _CLASS["0"], _CLASS["O"]
 _STRIDE = WIDTH / COLUMNS
@@ -36,12 +38,58 @@ def ctc_loss(logits: Tensor, classes: Tensor, lengths: Tensor, alike: Tensor) ->
     merged = log.clone()
     merged[..., _ZERO] = torch.where(alike[:, None], either, log[..., _ZERO])
     merged[..., _OH] = torch.where(alike[:, None], either, log[..., _OH])
-    steps = torch.full((len(log),), STEPS, dtype=torch.int64, device=log.device)
-    with torch.autocast(log.device.type, enabled=False):
-        loss = F.ctc_loss(
-            merged.transpose(0, 1), classes, steps, lengths, blank=0, reduction="none", zero_infinity=True
-        )
+    loss: Tensor = _Ctc.apply(merged, classes, lengths)  # type: ignore[no-untyped-call]
     return loss / lengths
+
+
+class _Ctc(torch.autograd.Function):
+    """Negative log-likelihood (N,) of label sequences under log-probabilities (N, T, C).
+
+    torch's own waits for the GPU to learn the lengths, and so cannot be part of a CUDA graph. Here the
+    forward and the backward variables run through the same loop, and the gradient is what they give: minus
+    the probability that a step shows a class, given the labels (Graves et al. 2006, equations 6 to 16).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, log: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
+        n, steps, _ = log.shape
+        states = 2 * classes.shape[1] + 1
+        labels = classes.new_zeros(n, states)
+        labels[:, 1::2] = classes
+        number = torch.arange(states, device=log.device)
+        length = 2 * lengths[:, None] + 1
+        there = number < length
+        # Read backwards, the labels are those of the same places counted from the last.
+        back = (length - 1 - number).clamp(min=0)
+        both = torch.stack([labels, labels.gather(1, back)])
+        emit = torch.stack([log, log.flip(1)]).gather(3, both[:, :, None].expand(2, n, steps, states))
+        emit = torch.where(there[:, None], emit, _NEVER)
+        # A character may follow the one before at once, unless they are the same.
+        skip = torch.full_like(both, _NEVER, dtype=log.dtype)
+        skip[..., 3::2] = torch.where(both[..., 3::2] == both[..., 1:-2:2], _NEVER, 0.0)
+
+        paths = log.new_full((steps, 2, n, states + 2), _NEVER)
+        paths[0, ..., 2:4] = emit[:, :, 0, :2]
+        for step in range(1, steps):
+            last = paths[step - 1]
+            near = torch.logaddexp(last[..., 2:], last[..., 1:-1])
+            far = last[..., :-2] + skip
+            torch.add(torch.logaddexp(near, far), emit[:, :, step], out=paths[step, ..., 2:])
+        ends = paths[-1, 0, :, 2:].gather(1, torch.cat([length - 1, length - 2], 1))
+        likelihood = ends.logsumexp(1)
+
+        backward = paths[:, 1, :, 2:].flip(0).gather(2, back.expand(steps, n, states))
+        passed = paths[:, 0, :, 2:] + backward - emit[0].transpose(0, 1) - likelihood[:, None]
+        shown = torch.where(there, passed.exp(), 0).transpose(0, 1)
+        gradient = torch.zeros_like(log)
+        gradient.scatter_add_(2, labels[:, None].expand(n, steps, states), -shown)
+        ctx.save_for_backward(gradient)
+        return -likelihood
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grads[0][:, None, None], None, None
 
 
 def step_targets(centers: Tensor, widths: Tensor, rows: Tensor, classes: Tensor) -> Tensor:

@@ -66,7 +66,8 @@ class PlacingConfig(BaseModel):
 
 
 def place(layout: Layout, scenes: Scenes, config: PlacingConfig) -> Placed:
-    """The objects of the laid out pictures, cut to their quarters; padded to a multiple of 64 rows."""
+    """The objects of the laid out pictures, cut to their quarters; with fillers up to a multiple of 4 rows a
+    canvas (at least 64)."""
     canvas, quarter = np.nonzero(layout.pictures != NO_PICTURE)
     picture = layout.pictures[canvas, quarter]
     counts = scenes.counts()[picture]
@@ -105,8 +106,9 @@ def place(layout: Layout, scenes: Scenes, config: PlacingConfig) -> Placed:
 
 
 def _padded(placed: Placed) -> Placed:
-    """Fillers up to a multiple of 64 rows, at least one, so that few different sizes occur."""
-    more = 64 - len(placed.labels) % 64
+    """At least one filler, so that few different sizes occur: each size costs the GPU a graph."""
+    rows = max(64, 4 * len(placed.complete))
+    more = rows - len(placed.labels) % rows
     return Placed(
         np.pad(placed.picture, (0, more)),
         np.pad(placed.boxes, ((0, more), (0, 0))),

@@ -39,11 +39,11 @@ class DetectorTraining(BaseModel):
 
 TCNET = DetectorTraining(
     network=tcnet.CONFIG,
-    loop=LoopConfig(steps=100_000, batch=128, learning_rate=2e-3, save_every=2000, clip_norm=20),
+    loop=LoopConfig(steps=100_000, batch=128, learning_rate=2e-3, clip_norm=20),
 )
 LPDNET = DetectorTraining(
     network=lpdnet.CONFIG,
-    loop=LoopConfig(steps=100_000, batch=256, learning_rate=2e-3, save_every=2000, clip_norm=20),
+    loop=LoopConfig(steps=100_000, batch=256, learning_rate=2e-3, clip_norm=20),
     placing=PlacingConfig(visible=0.85, smallest=6),
     samples=2,
     annotated=1.0,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import random
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from plateloop.errors import UserError
+from plateloop.training.curve import Curve
+from plateloop.training.prefetch import Prefetch
+from plateloop.training.stepping import Loss, Losses, Stepper, make_optimizer, restore, set_rate
 
-Losses = dict[str, Tensor]
+__all__ = ["LoopConfig", "Losses", "fit", "pick_device", "rate_at", "seed_everything"]
 
 
 class LoopConfig(BaseModel):
@@ -40,11 +42,13 @@ class LoopConfig(BaseModel):
     warmup: float = Field(0.03, description="share of the schedule spent rising from zero")
     clip_norm: float = Field(10.0, description="largest gradient norm")
     ema_decay: float = Field(0.999, description="of the averaged weights, which are those that ship")
-    save_every: int = Field(1000, description="steps between checkpoints")
+    save_seconds: float = Field(60.0, description="seconds between checkpoints")
     evaluate_every: int = Field(
         0, description="steps between evaluations of the averaged weights; 0: at the end"
     )
     compile: bool = Field(False, description="pass the network through torch.compile")
+    cuda_graph: bool = Field(False, description="replay each step as one CUDA graph (GPU only)")
+    prefetch: int = Field(0, description="batches made ahead in a thread with its own stream; 0: none")
     seed: int = Field(0, description="of every random number generator")
 
 
@@ -67,21 +71,6 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def utilization(device: torch.device) -> int:
-    """How busy the GPU is, percent; -1 where there is none or it cannot be asked."""
-    if device.type != "cuda":
-        return -1
-    try:
-        return torch.cuda.utilization(device)
-    except (ModuleNotFoundError, RuntimeError):  # NVML's Python binding is not part of torch
-        query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
-        try:
-            done = subprocess.run([*query, "-i", str(device.index or 0)], capture_output=True, check=True)
-            return int(done.stdout)
-        except (OSError, ValueError, subprocess.CalledProcessError):
-            return -1
-
-
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's generators."""
     random.seed(seed)
@@ -89,54 +78,99 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    # Norms and biases are not decayed (Loshchilov & Hutter 2019 and practice since).
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _floats(module: nn.Module) -> list[Tensor]:
+    return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
 
 
-@torch.no_grad()
-def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    mine = [t for t in average.state_dict().values() if t.is_floating_point()]
-    theirs = [t for t in model.state_dict().values() if t.is_floating_point()]
-    torch._foreach_lerp_(mine, theirs, 1 - decay)
+def _resume(
+    checkpoint: Path,
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    meaning: Sequence[str],
+    device: torch.device,
+) -> tuple[int, float]:
+    """Go on from ``checkpoint``: its step and the seconds that it took.
+
+    Raises UserError where its outputs mean something else, or its weights do not fit.
+    """
+    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    advice = "data or configuration changed since: give another --out, and --start-from for the weights"
+    if list(state.get("meaning", meaning)) != list(meaning):
+        lost, new = set(state["meaning"]) - set(meaning), set(meaning) - set(state["meaning"])
+        change = f"lost {sorted(lost)}, new {sorted(new)}" if lost or new else "in another order"
+        raise UserError(f"{checkpoint}: trained for other outputs ({change}); {advice}")
+    own, saved = model.state_dict(), state["model"]
+    for name in sorted(own.keys() | saved.keys()):
+        if name not in own or name not in saved or own[name].shape != saved[name].shape:
+            raise UserError(f"{checkpoint}: {name} does not fit this network; {advice}")
+    model.load_state_dict(saved)
+    average.load_state_dict(state["average"])
+    restore(optimizer, state["optimizer"])
+    return state["step"], state["elapsed"]
 
 
 def fit(
     model: nn.Module,
     config: LoopConfig,
     batches: Iterator[Any],
-    loss: Callable[[nn.Module, Any], Losses],
+    loss: Loss,
     out: Path,
     device: torch.device,
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
     on_progress: Callable[[float], None] | None = None,
+    meaning: Sequence[str] = (),
 ) -> nn.Module:
     """Train ``model`` and return its averaged (EMA) twin, in evaluation mode.
 
     ``batches`` yields what ``loss`` takes beside the model, on ``device`` already; ``loss`` returns named
     terms, whose sum is minimised (names that start with "_" are only recorded). ``on_progress`` hears before
-    each batch how much of the schedule is done, 0 to 1. ``out`` gets ``curve.csv``, ``last.pt`` (resumed from
-    when it exists) and ``evaluations.jsonl``.
+    each batch how much of the schedule is done, 0 to 1. ``meaning`` names the outputs, in order. ``out`` gets
+    ``curve.csv``, ``last.pt`` (resumed from when it exists), ``average.pt`` (the averaged weights alone) and
+    ``evaluations.jsonl``.
 
-    Raises FloatingPointError as soon as a recorded loss is not finite.
+    Raises FloatingPointError as soon as a recorded loss is not finite, UserError where ``last.pt`` does not
+    fit.
     """
     out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if device.type == "cuda":
+            # Graphs cannot be recorded on the default stream.
+            torch.cuda.synchronize(device)
+            stack.callback(torch.cuda.synchronize, device)
+            stack.enter_context(torch.cuda.device(device))
+            stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            stack.enter_context(torch.cuda.stream(stream))
+        return _fit(model, config, batches, loss, out, device, evaluate, on_progress, meaning, stack)
+
+
+def _fit(
+    model: nn.Module,
+    config: LoopConfig,
+    batches: Iterator[Any],
+    loss: Loss,
+    out: Path,
+    device: torch.device,
+    evaluate: Callable[[nn.Module], dict[str, float]] | None,
+    on_progress: Callable[[float], None] | None,
+    meaning: Sequence[str],
+    stack: ExitStack,
+) -> nn.Module:
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        _parameter_groups(model, config.weight_decay), config.learning_rate, betas=(0.9, 0.99), fused=True
-    )
+    optimizer = make_optimizer(model, config.learning_rate, config.weight_decay, device, config.cuda_graph)
     average = deepcopy(model).eval().requires_grad_(False)
     step, elapsed_before = 0, 0.0
     checkpoint = out / "last.pt"
     if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, elapsed_before = state["step"], state["elapsed"]
+        step, elapsed_before = _resume(checkpoint, model, average, optimizer, meaning, device)
+        print(f"goes on from step {step}, {elapsed_before / 60:.1f} min", flush=True)
     running: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+    pause = None
+    if config.prefetch:
+        batches = ahead = stack.enter_context(Prefetch(batches, device, config.prefetch))
+        pause = ahead.pause
+    stepper = Stepper(running, loss, optimizer, device, config.clip_norm, config.cuda_graph, pause)
+    averaged, trained = _floats(average), _floats(model)
     start = time.monotonic()
 
     def elapsed() -> float:
@@ -148,15 +182,18 @@ def fit(
         return min(1.0, step / config.steps)
 
     def save() -> None:
-        state = {
-            "model": model.state_dict(),
-            "average": average.state_dict(),
-            "optimizer": optimizer.state_dict(),
+        shared = {
             "step": step,
             "elapsed": elapsed(),
+            "meaning": list(meaning),
+            "average": average.state_dict(),
         }
-        torch.save(state, out / "last.pt.partial")
-        (out / "last.pt.partial").replace(checkpoint)
+        for name, more in (
+            ("average.pt", {}),
+            ("last.pt", {"model": model.state_dict(), "optimizer": optimizer.state_dict()}),
+        ):
+            torch.save(shared | more, out / f"{name}.partial")
+            (out / f"{name}.partial").replace(out / name)
 
     def judge() -> None:
         if evaluate is not None:
@@ -167,59 +204,28 @@ def fit(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (out / "curve.csv").open("a", newline="", encoding="utf-8") as file, Progress(*columns) as bar:
-        writer = csv.writer(file)
+        curve = Curve(file, config.batch, device)
         task = bar.add_task("train", total=config.steps, completed=step)
-        totals: dict[str, Tensor] = {}
-        since, clock = 0, time.monotonic()
+        saved = time.monotonic()
         while progress_now() < 1.0 and step < config.steps:
             done = progress_now()
             rate = rate_at(config, done)
             if on_progress is not None:
                 on_progress(done)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(optimizer, rate)
             batch = next(batches)
             model.train()
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                terms = loss(running, batch)
-            total = torch.stack([v for k, v in terms.items() if not k.startswith("_")]).sum()
-            optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            optimizer.step()
+            curve.add(stepper(batch))
             # A young average follows fast, so that it is useful long before 1 / (1 - decay) steps.
-            _update_average(average, model, min(config.ema_decay, (1 + step) / (10 + step)))
+            decay = min(config.ema_decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(averaged, trained, 1 - decay)
             step += 1
-            since += 1
-            for name, value in terms.items():
-                totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach().float()
             bar.update(task, completed=step)
             if step % 100 == 0:
-                means = {k: float(v) / since for k, v in totals.items()}
-                if not all(math.isfinite(v) for v in means.values()):
-                    raise FloatingPointError(f"step {step}: loss is not finite: {means}")
-                speed = since * config.batch / (time.monotonic() - clock)
-                busy = utilization(device)
-                if file.tell() == 0:
-                    writer.writerow(["step", "minutes", "rate", "pictures_per_s", "gpu_percent", *means])
-                minutes = elapsed() / 60
-                row = [
-                    step,
-                    f"{minutes:.2f}",
-                    f"{rate:.3g}",
-                    f"{speed:.0f}",
-                    busy,
-                    *(f"{v:.4f}" for v in means.values()),
-                ]
-                writer.writerow(row)
-                file.flush()
-                if step % 500 == 0:
-                    print(
-                        f"step {step} {minutes:.1f} min {speed:.0f}/s gpu {busy}% " + str(means), flush=True
-                    )
-                totals, since, clock = {}, 0, time.monotonic()
-            if step % config.save_every == 0:
+                curve.write(step, elapsed() / 60, rate)
+            if time.monotonic() - saved > config.save_seconds:
                 save()
+                saved = time.monotonic()
             if config.evaluate_every and step % config.evaluate_every == 0:
                 judge()
     save()

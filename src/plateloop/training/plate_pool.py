@@ -1,12 +1,15 @@
 """A rolling pool of synthetic plates: worker processes render into shared files, the GPU holds a copy.
 
 Rendering a plate costs far more than augmenting it on the GPU, so each is used many times, every time with
-fresh augmentation, until a new one takes its slot.
+fresh augmentation, until a new one takes its slot. Workers fill the files once as fast as they can, and from
+then on render only what is taken: no plate is written over before it was copied.
 """
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
@@ -24,6 +27,7 @@ from plateloop.errors import UserError
 from plateloop.geometry import homography, project
 from plateloop.networks.ctc import MAX_LENGTH, encode
 from plateloop.networks.lprnet import HEIGHT, WIDTH
+from plateloop.training.detection_augment import on_device
 
 Render = Callable[[np.random.Generator], PlateImage]
 
@@ -84,11 +88,21 @@ def _produce(
 ) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    # Training's own process must never wait for a core.
+    os.nice(10)
+    trainer = multiprocessing.parent_process()
     slots = np.load(folder / "slots.npy", mmap_mode="r+")
     written = np.load(folder / "written.npy", mmap_mode="r+")
+    taken = np.load(folder / "taken.npy", mmap_mode="r")
     mine = range(worker, len(slots), workers)
     serial = done
     while not stop.is_set() and (rounds is None or serial < rounds * len(mine)):
+        if trainer is not None and not trainer.is_alive():
+            # A killed trainer cannot say stop.
+            return
+        if serial - taken[worker] >= len(mine):
+            stop.wait(0.05)
+            continue
         # The content depends on seed, worker and serial number only.
         rng = np.random.default_rng([seed, worker, serial])
         plate = render(rng)
@@ -104,7 +118,10 @@ class PlatePool:
 
     The files in ``folder`` outlive the pool: a later pool with the same ``slots``, ``workers`` and ``seed``
     continues where an earlier one ended. Use as a context manager; ``render`` must be a function that a new
-    process can import. With ``rounds`` the workers stop after filling all slots that many times.
+    process can import. With ``rounds`` the workers stop after filling all slots that many times. Workers end
+    when this process does, killed or not.
+
+    Raises UserError where another run uses ``folder``, or there are fewer slots than workers.
     """
 
     def __init__(
@@ -123,7 +140,14 @@ class PlatePool:
                 f"{workers} workers for {slots} slots: give at least one worker and one slot each"
             )
         folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise UserError(f"{folder}: another run renders here; give each run its own pool") from None
         self._counts = self._open(folder, slots, workers)
+        self._taken = np.load(folder / "taken.npy", mmap_mode="r+")
         self._slots = np.load(folder / "slots.npy", mmap_mode="r")
         self._copied = np.zeros(workers, np.int64)
         self._region_index = {region: index for index, region in enumerate(regions)}
@@ -135,6 +159,7 @@ class PlatePool:
         self.char_sides = torch.zeros(slots, MAX_LENGTH, 2, 2, device=device)
         self.aspects = torch.ones(slots, device=device)
         self.rows = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._known_rows = np.zeros(slots, np.uint8)
         self.regions = torch.full((slots,), -1, dtype=torch.int64, device=device)
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
@@ -149,6 +174,8 @@ class PlatePool:
 
     @staticmethod
     def _open(folder: Path, slots: int, workers: int) -> NDArray[np.int64]:
+        # This process holds no plate yet, whatever an earlier one took.
+        np.lib.format.open_memmap(folder / "taken.npy", "w+", np.int64, (workers,))
         files = folder / "slots.npy", folder / "written.npy"
         if all(file.is_file() for file in files):
             old, counts = np.load(files[0], mmap_mode="r"), np.load(files[1], mmap_mode="r")
@@ -171,6 +198,7 @@ class PlatePool:
             process.join(10)
             if process.is_alive():
                 process.terminate()
+        self._lock.close()
 
     @property
     def rendered(self) -> int:
@@ -196,11 +224,18 @@ class PlatePool:
                 state = f"{self.alive} of {self._workers} workers alive"
                 raise RuntimeError(f"{self.rendered} of {plates} synthetic plates made, {state}")
             time.sleep(0.05)
-        while self.refresh():
-            pass
+        # What is there now, not what comes meanwhile: workers may be as fast as this copies.
+        there = min(self.rendered, len(self._slots))
+        while there > 0 and (copied := self.refresh()):
+            there -= copied
+
+    @property
+    def filled(self) -> bool:
+        """Whether every slot has held a plate."""
+        return int(self._copied.sum()) >= len(self._slots)
 
     def refresh(self, most: int = 8192) -> int:
-        """Copy at most ``most`` newly rendered plates to the device; returns how many."""
+        """Copy at most about ``most`` newly rendered plates to the device; returns how many."""
         counts = np.array(self._counts)
         parts = []
         for worker, (old, new) in enumerate(zip(self._copied, counts, strict=True)):
@@ -212,21 +247,25 @@ class PlatePool:
         index = np.concatenate(parts)
         if not len(index):
             return 0
-        slots = self._slots[index]
-        where = torch.from_numpy(index).to(self.images.device)
+        device = self.images.device
+        where = on_device(index, device)
 
         def put(target: Tensor, values: NDArray[np.generic]) -> None:
             # A copy: a field of one record passes for contiguous, yet its strides are the record's.
-            target[where] = torch.from_numpy(values.copy()).to(target.device).to(target.dtype)
+            target[where] = on_device(values.copy(), device).to(target.dtype)
 
-        put(self.images, slots["image"].transpose(0, 3, 1, 2))
+        slots = self._slots[index]
+        self.images[where] = on_device(slots["image"].copy(), device).permute(0, 3, 1, 2)
         put(self.classes, slots["classes"])
         put(self.char_rows, slots["char_rows"])
         put(self.char_sides, slots["char_sides"])
         put(self.aspects, slots["aspect"])
         put(self.regions, np.array([self._region_index.get(r, -1) for r in slots["region"]], np.int64))
         put(self.rows, slots["rows"])
-        self._by_rows = {rows: (self.rows == rows).nonzero().squeeze(1) for rows in (1, 2)}
+        self._known_rows[index] = slots["rows"]
+        self._by_rows = {rows: on_device(np.flatnonzero(self._known_rows == rows), device) for rows in (1, 2)}
+        # Only now may the workers write over them.
+        self._taken[:] = self._copied
         return len(index)
 
     def draw(self, count: int, two_rows: float) -> Tensor:
