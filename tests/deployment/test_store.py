@@ -36,9 +36,9 @@ def test_each_stream_counts_its_phases(opened: Store, passage: Made) -> None:
 def test_what_goes_in_comes_out(opened: Store, passage: Made) -> None:
     hostile = "'); DROP TABLE events; -- \x00 <b>é"
     event = passage("1", "end", source=hostile, text="AB'1\"%_")
-    (kept,) = opened.append([event], 1234.5678, frame=7, position=3)
+    (kept,) = opened.append([event], 1234.567, frame=7, position=3)
     assert list(opened.select()) == [kept]
-    assert kept.event == event and (kept.time, kept.frame, kept.position) == (1234.5678, 7, 3)
+    assert kept.event == event and (kept.time, kept.frame, kept.position) == (1234.567, 7, 3)
 
 
 def test_debts_are_paid_once_acknowledged(opened: Store, passage: Made) -> None:

@@ -49,28 +49,58 @@ def run(
         Path | None,
         typer.Option(metavar="DIR", help="Networks with cards to use in place of the package's."),
     ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Database of the events; else DIR/plateloop.db.")
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT[/TOPIC]", help="Deliver the events to Kafka.")
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option(help="Of the messages to Kafka: custom, full or minimal.")
+    ] = None,
+    sensors: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="nvmsgconv's file of sensors and places.")
+    ] = None,
+    kafka_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="More Kafka settings (TLS, SASL…): key=value lines.")
+    ] = None,
 ) -> None:
     """Read the number plates of passing vehicles: one event a vehicle.
 
-    Writes DIR/events.jsonl and an annotated MP4 of each source, and prints a summary. Ctrl-C ends the run
+    Stores events in DIR/plateloop.db, writes DIR/events.jsonl and an annotated MP4 of each source, and prints
+    a summary. Ctrl-C ends the run
     cleanly. A source that cannot be read gives one line on stderr, the others run all the same; the exit code
     is then 2.
     """
     from rich.console import Console
 
     from plateloop.deployment.config import load_config
+    from plateloop.deployment.kafka.config import parse_address
     from plateloop.deployment.launch import launch
+
+    servers, topic = parse_address(kafka) if kafka is not None else (None, None)
 
     overrides: dict[str, dict[str, object]] = {
         "networks": {"device": device, "threads": threads, "weights": weights},
         "schedule": {"interval": interval},
-        "output": {"folder": out, "overlay": overlay},
+        "output": {"folder": out, "overlay": overlay, "store": store},
+        "kafka": {
+            "servers": servers,
+            "topic": topic,
+            "payload": schema,
+            "sensors": sensors,
+            "settings": kafka_config,
+        },
     }
     settings = load_config(config, sources or [], overrides)
     console = Console(stderr=True)
     _log_to(console)
     with launch(settings, sys.stdout if as_json else None) as launched:
         failures = _follow(launched, console, quiet=as_json or not console.is_terminal)
+        failures += [worker.error for worker in launched.followers if worker.error is not None]
+        delivery, waiting = launched.delivery, 0
+        if delivery is not None and settings.kafka is not None:
+            waiting = delivery.finish(settings.kafka.patience_s)
     reports = launched.pipeline.reports
     if not as_json:
         _summarize(launched, Console())
@@ -80,7 +110,12 @@ def run(
     if any(isinstance(failure, BrokenPipeError) for failure in failures):
         # Whoever read our lines has gone: what Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if failures:
+    if waiting:
+        print(
+            f"plateloop: {waiting} events wait in the store for Kafka; msg2kafka delivers them",
+            file=sys.stderr,
+        )
+    if failures or waiting:
         raise typer.Exit(1)
     if any(report.error is not None for report in reports):
         raise typer.Exit(2)

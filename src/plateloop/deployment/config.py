@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plateloop.deployment.fusion import FusionConfig
+from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.passages import PassageConfig
 from plateloop.deployment.sinks.mp4 import Mp4Config
 from plateloop.deployment.sources import SourceConfig
@@ -43,6 +44,9 @@ class OutputConfig(BaseModel):
     overlay: bool = Field(True, description="write an annotated MP4 of each source")
     trails: bool = Field(True, description="draw where each vehicle came from")
     mp4: Mp4Config = Field(default_factory=Mp4Config, description="encoding of the annotated MP4")
+    store: str | None = Field(
+        None, description="database URL or SQLite file of the event store; else plateloop.db in the folder"
+    )
 
 
 class PipelineConfig(BaseModel):
@@ -57,6 +61,7 @@ class PipelineConfig(BaseModel):
     fusion: FusionConfig = Field(default_factory=FusionConfig, description="see there")
     events: PassageConfig = Field(default_factory=PassageConfig, description="see there")
     output: OutputConfig = Field(default_factory=OutputConfig, description="see there")
+    kafka: KafkaConfig | None = Field(None, description="topic that all events go to; none unless given")
     queue: int = Field(8, ge=1, description="decoded frames that wait for each source, and for each sink")
 
 

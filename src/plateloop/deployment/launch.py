@@ -5,30 +5,38 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 from plateloop.deployment.config import PipelineConfig
+from plateloop.deployment.kafka.delivery import Delivery, check
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.mp4 import Mp4
-from plateloop.deployment.sinks.worker import Sink
+from plateloop.deployment.sinks.store import StoreSink
+from plateloop.deployment.sinks.worker import Sink, Worker
 from plateloop.deployment.sources import SourceConfig, probe
+from plateloop.deployment.store import Store
 from plateloop.errors import UserError
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A pipeline, the folder that it writes to, and the number of pictures of each source where known."""
+    """A pipeline, the folder that it writes to, and the number of pictures of each source where known.
+
+    ``followers`` are told of events once these are stored; ``delivery`` sends them to Kafka.
+    """
 
     pipeline: Pipeline
     folder: Path
     lengths: tuple[int | None, ...]
     cascade: Cascade
+    followers: tuple[Worker, ...]
+    delivery: Delivery | None
 
 
 @contextmanager
@@ -51,19 +59,32 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     videos = {
         number: folder / f"{name}-annotated.mp4" for number, name in enumerate(file_names(config.sources))
     }
+    if config.kafka is not None:
+        check(config.kafka)
     with ExitStack() as stack:
+        given = config.output.store
+        store = stack.enter_context(closing(Store.open(given))) if given is not None else None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context((folder / "events.jsonl").open("w", encoding="utf-8"))
         except OSError as error:
             raise UserError(f"{folder}: cannot be written to ({error.strerror})") from None
-        sinks: list[Sink] = [JsonLines(file)]
-        if events_to is not None:
-            sinks.append(JsonLines(events_to))
+        if store is None:
+            store = stack.enter_context(closing(Store.open(folder / "plateloop.db")))
+        delivery, targets = None, []
+        if config.kafka is not None:
+            targets.append(config.kafka.target)
+            delivery = Delivery(store, config.kafka)
+            delivery.start()
+            stack.callback(delivery.finish, 0)
+        listeners = [JsonLines(file)] + ([JsonLines(events_to)] if events_to is not None else [])
+        followers = tuple(Worker(listener, config.queue) for listener in listeners)
+        sinks: list[Sink] = [StoreSink(store, targets, followers)]
         if config.output.overlay:
             sinks.append(Mp4(videos, config.output.mp4))
         alphabet = cascade.sessions["lprnet"].card.alphabet
-        yield Launch(Pipeline(config, cascade, alphabet, sinks), folder, lengths, cascade)
+        pipeline = Pipeline(config, cascade, alphabet, sinks)
+        yield Launch(pipeline, folder, lengths, cascade, followers, delivery)
 
 
 def file_names(sources: tuple[SourceConfig, ...]) -> list[str]:

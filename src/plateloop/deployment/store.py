@@ -146,23 +146,23 @@ class Store:
             stored = []
             for event in news:
                 sequence = _next_number(connection, event.source, position)
-                row = _insert(connection, event, sequence, time_s, frame)
+                row = _insert(connection, event, sequence, round(time_s, 3), frame)
                 assert row is not None
-                stored.append(Stored(row, sequence, position, time_s, frame, event))
-            owed = [{"target": target, "row": item.row} for target in owed_to for item in stored]
-            if owed:
-                connection.execute(deliveries.insert(), owed)
+                stored.append(Stored(row, sequence, position, round(time_s, 3), frame, event))
+            _owe(connection, [item.row for item in stored], owed_to)
         return stored
 
-    def load(self, items: Iterable[Stored]) -> int:
+    def load(self, items: Iterable[Stored], owed_to: Iterable[str] = ()) -> int:
         """Commit events that were numbered elsewhere, each id and number once; returns how many were new."""
-        count = 0
+        new = []
         with self.writing() as connection:
             for item in items:
                 _reach(connection, item.event.source, item.position, item.sequence)
                 row = _insert(connection, item.event, item.sequence, item.time, item.frame)
-                count += row is not None
-        return count
+                if row is not None:
+                    new.append(row)
+            _owe(connection, new, owed_to)
+        return len(new)
 
     def latest(self) -> Iterator[Stored]:
         """The newest state of each id, in the order in which these came."""
@@ -300,6 +300,12 @@ def _insert(connection: sql.Connection, event: Event, sequence: int, time_s: flo
     }
     insert = insert_new(connection, events).values(values).returning(events.c.row)
     return connection.execute(insert).scalar_one_or_none()
+
+
+def _owe(connection: sql.Connection, rows: Sequence[int], targets: Iterable[str]) -> None:
+    owed = [{"target": target, "row": row} for target in targets for row in rows]
+    if owed:
+        connection.execute(deliveries.insert(), owed)
 
 
 def _why(error: Exception) -> str:
