@@ -93,3 +93,34 @@ def clean(
         typer.echo(f"{fix}: {done.written} records written, {done.mended} mended, {done.left_out} left out")
         if quarantine is not None:
             typer.echo(f"{quarantine}: {done.quarantined} records put away")
+
+
+def balance(
+    source: Annotated[Path, typer.Argument(help="The folder to read; it is never changed.")],
+    target: Annotated[Path, typer.Argument(help="The folder to write.")],
+    power: Annotated[
+        float, typer.Option(min=0, max=1, help="1 leaves all as it is, 0 makes all values alike.")
+    ] = 0.5,
+    limit: Annotated[float, typer.Option(min=1.01, help="The largest weight, and one over the least.")] = 10,
+    split: Annotated[str, typer.Option(help="The split to weigh; all weighs every record.")] = "train",
+    link: Annotated[
+        bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")
+    ] = False,
+) -> None:
+    """Give each record a weight that balances characters, regions and plate heights; training draws by it."""
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.balance import BalanceConfig
+    from plateloop.data_preparation.balance import balance as run
+
+    config = BalanceConfig(power=power, limit=limit)
+    with counting("weighing") as tick:
+        found, report = run(source, target, config, None if split == "all" else split, link, tick)
+    for margin, value, before, after in found.shares():
+        typer.echo(f"{margin} {value}: {before:.2%} -> {after:.2%}")
+    for file, reason in report.skipped.items():
+        typer.echo(f"skipped {file}: {reason}", err=True)
+    low, high = found.weights.min(), found.weights.max()
+    typer.echo(
+        f"{target}: {report.written} records written, {len(found.weights)} weighed, {low:.2g} to {high:.2g}, "
+        f"worth {found.effective:.0f} drawn evenly"
+    )

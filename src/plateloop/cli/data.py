@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plateloop.cli.clean import clean
+from plateloop.cli.clean import balance, clean
 
 if TYPE_CHECKING:
     from plateloop.data_preparation.report import Report
 
 app = typer.Typer(name="data", help="Prepare data: a folder in, a folder out.", no_args_is_help=True)
 app.command("clean")(clean)
+app.command("balance")(balance)
 
 
 @app.callback()
@@ -295,6 +296,9 @@ def resize(
 def stats(
     source: Source,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Also write an HTML page with plots to this file.")
+    ] = None,
 ) -> None:
     """Count what is in a manifest dataset: splits, sources, regions, classes, characters, sizes."""
     import json
@@ -302,7 +306,12 @@ def stats(
     from plateloop.data_preparation.manifest import read_manifest
     from plateloop.data_preparation.stats import count
 
-    found = count(read_manifest(source)).table()
+    counted = count(read_manifest(source))
+    if page is not None:
+        from plateloop.data_preparation.stats_page import write_page
+
+        write_page(page, source.name, counted)
+    found = counted.table()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return

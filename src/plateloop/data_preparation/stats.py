@@ -12,7 +12,8 @@ from plateloop.types import Box
 
 # Sizes are counted in whole pixels, shapes in twentieths: enough for quantiles, and no list is held.
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_STEP = 20
+ASPECT_STEP = 20
+"""Aspects are counted in this part of one."""
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Stats:
         quantiles = {name: quantile(counts) for name, counts in self.sizes.items()}
         for name, values in quantiles.items():
             if name.endswith("aspect"):
-                quantiles[name] = {share: value / _STEP for share, value in values.items()}
+                quantiles[name] = {share: value / ASPECT_STEP for share, value in values.items()}
         return {"records": self.records, **found, "quantiles": quantiles}
 
 
@@ -80,7 +81,7 @@ def _measure(stats: Stats, kind: str, box: Box) -> None:
     stats.sizes.setdefault(f"{kind} width", Counter())[round(width)] += 1
     stats.sizes.setdefault(f"{kind} height", Counter())[round(height)] += 1
     if height > 0:
-        stats.sizes.setdefault(f"{kind} aspect", Counter())[round(_STEP * width / height)] += 1
+        stats.sizes.setdefault(f"{kind} aspect", Counter())[round(ASPECT_STEP * width / height)] += 1
 
 
 def quantile(counts: Counter[int], shares: Iterable[float] = _SHARES) -> dict[str, float]:

@@ -14,6 +14,9 @@ from plateloop.data_preparation.kinship import CROP, SCENE, digest
 from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.perceptual import near_pairs
 
+# Bits up to which two crops are the same even if their texts say otherwise: then a text is wrong.
+_TRUSTED = 2
+
 SPLITS = (None, "train", "val", "test")
 
 
@@ -36,6 +39,7 @@ class Pictures:
     shapes: array[int] = field(default_factory=_words)
     labels: array[int] = field(default_factory=_words)
     sequences: array[int] = field(default_factory=_words)
+    texts: array[int] = field(default_factory=_words)
 
     def add(self, record: Record, content: int, shape: int) -> None:
         """Take note of a picture: 64 bits of its file's content and its perceptual hash, 0 for none."""
@@ -46,6 +50,8 @@ class Pictures:
         self.shapes.append(shape)
         self.labels.append(digest(record.model_dump_json(include={"vehicles", "plates", "texts"})))
         self.sequences.append(digest(record.source, record.sequence) if record.sequence else 0)
+        spoken = [plate.text for plate in record.plates if plate.text]
+        self.texts.append(digest(*spoken) if spoken else 0)
 
 
 def exact(pictures: Pictures) -> Iterator[tuple[int, Finding]]:
@@ -85,6 +91,8 @@ def near(pictures: Pictures) -> Iterator[tuple[int, Finding]]:
                 # The later one, or the one in the lesser split, has the finding.
                 low, high = sorted((left, right), key=lambda row: (pictures.splits[row], -row))
                 apart = (pictures.shapes[left] ^ pictures.shapes[right]).bit_count()
+                if apart > _TRUSTED and _read_apart(pictures, left, right):
+                    continue
                 # Across splits first.
                 apart -= 64 * _across(pictures, low, high)
                 if low not in best or (apart, high) < best[low]:
@@ -108,6 +116,12 @@ def _telling(pictures: Pictures, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     sequences = np.frombuffer(pictures.sequences, np.uint64)[pairs]
     kin = (sequences[:, 0] == sequences[:, 1]) & (sequences[:, 0] != 0) & (splits[:, 0] == splits[:, 1])
     return np.asarray(pairs[(contents[:, 0] != contents[:, 1]) & ~kin], np.int64)
+
+
+def _read_apart(pictures: Pictures, left: int, right: int) -> bool:
+    """Whether both are crops of plates with other texts: plates of one make look alike but for these."""
+    both = pictures.crops[left] and pictures.texts[left] and pictures.texts[right]
+    return bool(both) and pictures.texts[left] != pictures.texts[right]
 
 
 def _across(pictures: Pictures, left: int, right: int) -> bool:
