@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from plateloop.errors import UserError
 from plateloop.frame import Frame
 from plateloop.runtime.cascade import TASKS, Cascade, CascadeConfig, Scene
-from plateloop.types import Image
+from plateloop.types import Detections, Image
 
 CAR = (0, 0, 255)
 
@@ -30,7 +30,8 @@ def picture(*boxes: tuple[tuple[int, int, int, int], tuple[int, int, int]]) -> I
 
 @pytest.fixture(scope="module")
 def cascade(toy_weights: Path) -> Cascade:
-    return Cascade.load(weights=toy_weights, threads=1)
+    # In a frame with several plates the toy would see a large one around them all.
+    return Cascade.load(weights=toy_weights, threads=1, config=CascadeConfig(direct="never"))
 
 
 def test_two_cars_in_one_frame_keep_their_plates(cascade: Cascade) -> None:
@@ -108,21 +109,39 @@ def test_a_plate_without_a_vehicle(toy_weights: Path, direct: str, expected: lis
     assert scene.plates.vehicle.tolist() == [-1] * len(expected)
 
 
-def test_direct_finds_beside_vehicles_only_if_always(toy_weights: Path) -> None:
+def test_the_frame_itself_is_searched_unless_never(toy_weights: Path) -> None:
+    beside = (1100, 600, 1180, 620)
     frame = Frame.from_rgb(
-        picture(
-            ((40, 100, 340, 300), CAR), ((150, 250, 230, 270), plate(1)), ((1100, 600, 1180, 620), plate(8))
-        )
+        picture(((40, 100, 340, 300), CAR), ((150, 250, 230, 270), plate(1)), (beside, plate(8)))
     )
-    auto, always = (
+    never, auto = (
         Cascade.load(weights=toy_weights, threads=1, config=CascadeConfig.model_validate({"direct": direct}))
-        for direct in ("auto", "always")
+        for direct in ("never", "auto")
     )
-    assert texts(auto([frame])[0]) == ["1"]
-    (scene,) = always([frame])
-    # The toy sees one plate a view: in the whole frame a large one around both.
-    assert "1" in texts(scene)
-    assert len(scene.plates) > 1
+
+    def boxes(cascade: Cascade) -> list[list[int]]:
+        (scene,) = cascade([frame])
+        return sorted(np.round(scene.plates.detections.boxes, -1).astype(int).tolist())
+
+    at_vehicle, around_both = [150, 250, 230, 270], [150, 250, 1180, 620]
+    assert boxes(never) == [at_vehicle]
+    assert boxes(auto) == [at_vehicle, around_both]  # the toy sees one plate a view
+
+
+def test_unsure_plates_are_read_again_by_their_box(toy_weights: Path) -> None:
+    once, twice = (
+        Cascade.load(weights=toy_weights, threads=1, config=CascadeConfig(reread_below=below))
+        for below in (0.0, 1.0)
+    )
+    frame = Frame.from_rgb(picture(((600, 300, 700, 330), (255, 120, 0))))  # green between two digits
+    box = np.array([[600, 300, 700, 330]], np.float32)
+    # The corners' lower half is beside the plate, the box is true.
+    corners = np.array([[[600, 300], [700, 300], [700, 345], [600, 345]]], np.float32)
+    found = [Detections(box, np.ones(1, np.float32), np.zeros(1, np.int64), corners)]
+    (((first,),), ((second,),)) = once.read_plates([frame], found), twice.read_plates([frame], found)
+    assert second.confidence >= first.confidence
+    assert second.text == "4"
+    assert first.text != "4"
 
 
 def test_small_things_are_left_alone(toy_weights: Path) -> None:

@@ -97,6 +97,39 @@ def test_plates_come_back_through_crop_and_letterbox(cards: dict[str, Card]) -> 
     assert nothing.corners.shape == (0, 4, 2)
 
 
+def test_plates_that_their_crop_cuts_lose_score(cards: dict[str, Card]) -> None:
+    crop, boxes = (100, 0, 388, 256), [[200, 100, 286, 130], [20, 100, 120, 130], [100, 1, 180, 30]]
+    outputs = {
+        "boxes": np.array([boxes], np.float32),
+        "scores": np.full((1, 3, 1), 0.9, np.float32),
+        "corners": boxes_to_corners(np.array([boxes], np.float32)).reshape(1, 3, 8),
+    }
+    decoded = (
+        lpdnet.decode(outputs, cards["lpdnet"], np.array([crop]), threshold, np.array([size]))[0]
+        for size, threshold in (((1000, 500), 0.5), ((388, 256), 0.5), ((1000, 500), 0.8))
+    )
+    middle, at_picture_edge, sure = decoded
+    # The first lies at the crop's right edge, which in the second picture is the picture's own.
+    np.testing.assert_allclose(middle.scores, [0.9, 0.9, 0.9 * lpdnet.CUT])
+    assert middle.boxes[-1].tolist() == [300, 100, 386, 130]
+    np.testing.assert_allclose(at_picture_edge.scores, [0.9, 0.9, 0.9])
+    assert len(sure) == 2
+
+
+def test_finds_stay_few_at_any_threshold(cards: dict[str, Card]) -> None:
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, 240, (1, 3000, 2)).astype(np.float32)
+    boxes = np.concatenate([corner, corner + 12], -1)
+    outputs = {
+        "boxes": boxes,
+        "scores": rng.random((1, 3000, 1)).astype(np.float32),
+        "corners": boxes_to_corners(boxes).reshape(1, -1, 8),
+    }
+    (found,) = lpdnet.decode(outputs, cards["lpdnet"], np.array([[0, 0, 288, 256]]), 0.0)
+    assert len(found) == lpdnet.MOST
+    assert found.scores.min() > 0.9
+
+
 def plates(*boxes: tuple[float, float, float, float], scores: tuple[float, ...] = ()) -> Detections:
     array = np.array(boxes, np.float32).reshape(-1, 4)
     given_scores = np.array(scores or np.linspace(0.9, 0.5, len(boxes)), np.float32)

@@ -20,7 +20,8 @@ def read(
     ] = False,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write annotated pictures there.")] = None,
     direct: Annotated[
-        bool, typer.Option("--direct", help="Also seek plates in the whole picture, not only at vehicles.")
+        bool,
+        typer.Option("--direct", help="Seek small plates away from vehicles too: in the picture's quarters."),
     ] = False,
     crop: Annotated[bool, typer.Option("--crop", help="The pictures are plates, already cut out.")] = False,
     device: Annotated[

@@ -15,13 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.errors import UserError
 from plateloop.frame import Frame
-from plateloop.geometry import clip, expand, expand_corners
+from plateloop.geometry import boxes_to_corners, clip, expand, expand_corners
 from plateloop.runtime import colornet, lpdnet, lprnet, tcnet
 from plateloop.runtime.card import Task, package_card
 from plateloop.runtime.session import Session
 from plateloop.types import Color, Detections, FloatArray, Image, Plates, Reading
 
 TASKS: tuple[Task, ...] = ("tcnet", "lpdnet", "lprnet", "colornet")
+
+AGAIN = (0.0, 0.12)
+"""Shares of the box's own size, added on each side, with which an unsure plate is read again."""
 
 T = TypeVar("T")
 
@@ -39,13 +42,23 @@ class CascadeConfig(BaseModel):
     )
     direct: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="seek plates in the frame itself: where vehicles show none, always, or never",
+        description="seek plates in the frame itself too, and in its quarters: auto, in the quarters only "
+        "where neither it nor a vehicle shows one; always; or never",
     )
     max_vehicles: int = Field(
         default=100, ge=1, description="the best-scored vehicles of a frame that are kept"
     )
     min_vehicle: float = Field(
         24, ge=1, description="width in pixels below which a vehicle's plate is not sought"
+    )
+    unread_score: float = Field(
+        default=0.6, ge=0, le=1, description="plates that are less sure and show no character are dropped"
+    )
+    reread_below: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="plates read less surely are read again by their box, tight and wide; the surest counts",
     )
     min_plate: float = Field(default=6, ge=1, description="height in pixels below which a plate is not read")
     read: bool = Field(default=True, description="read the plates; else only find them")
@@ -138,15 +151,15 @@ class Cascade:
         for frame, seen in zip(frames, vehicles, strict=True):
             large = seen.boxes[seen.boxes[:, 2] - seen.boxes[:, 0] >= self.config.min_vehicle]
             boxes = clip(expand(large, margin), frame.width, frame.height)
-            tiles = self._tiles(frame) if self.config.direct == "always" else boxes[:0]
-            regions.append(np.concatenate([boxes, tiles]))
+            whole = boxes[:0] if self.config.direct == "never" else _whole(frame)
+            tiles = self._quarters(frame) if self.config.direct == "always" else boxes[:0]
+            regions.append(np.concatenate([boxes, whole, tiles]))
         found = self._find_in(frames, regions)
         if self.config.direct == "auto":
             empty = [index for index, plates in enumerate(found) if not len(plates)]
             again = [frames[index] for index in empty]
-            for index, plates in zip(
-                empty, self._find_in(again, [self._tiles(f) for f in again]), strict=True
-            ):
+            tiled = self._find_in(again, [self._quarters(frame) for frame in again])
+            for index, plates in zip(empty, tiled, strict=True):
                 found[index] = plates
         return [
             Plates(plates, lpdnet.owners(plates.boxes, seen.boxes), (None,) * len(plates))
@@ -154,13 +167,22 @@ class Cascade:
         ]
 
     def read_plates(self, frames: Sequence[Frame], plates: Sequence[Detections]) -> list[tuple[Reading, ...]]:
-        """lprnet: a reading for every plate of each frame, however small, rectified by its corners."""
-        size, margin = self._size("lprnet"), self.sessions["lprnet"].card.input.margin
-        with self._timed("lprnet.pixels"):
-            quads = [expand_corners(lprnet.quadrilaterals(found), margin) for found in plates]
-            pictures = [frame.rectified(quad, size) for frame, quad in zip(frames, quads, strict=True)]
-            stacked = _stacked(pictures, size)
-        return _split(self._read(stacked), plates)
+        """lprnet: a reading for every plate of each frame, however small, rectified by its corners.
+
+        What was read less surely than ``config.reread_below`` is read from the plate's box as well.
+        """
+        margin = self.sessions["lprnet"].card.input.margin
+        quads = [expand_corners(lprnet.quadrilaterals(found), margin) for found in plates]
+        readings = self._read_rectified(frames, quads)
+        unsure = [not r.text or r.confidence < self.config.reread_below for r in readings]
+        if any(unsure):
+            groups = _split(unsure, plates)
+            boxes = [found.boxes[np.array(rows, bool)] for found, rows in zip(plates, groups, strict=True)]
+            for share in AGAIN:
+                others = self._read_rectified(frames, [boxes_to_corners(expand(b, share)) for b in boxes])
+                for row, other in zip(np.flatnonzero(unsure).tolist(), others, strict=True):
+                    readings[row] = max(readings[row], other, key=_certainty)
+        return _split(readings, plates)
 
     def read_crops(self, frames: Sequence[Frame]) -> list[Reading]:
         """lprnet alone, on pictures that are one plate each."""
@@ -190,9 +212,21 @@ class Cascade:
         read = []
         for found, rows, texts in zip(plates, large, self.read_plates(frames, asked), strict=True):
             remaining = iter(texts)
-            readings = tuple(next(remaining) if row else None for row in rows)
-            read.append(Plates(found.detections, found.vehicle, readings))
+            readings = [next(remaining) if row else None for row in rows]
+            sure = found.detections.scores >= self.config.unread_score
+            says = np.array([reading is None or bool(reading.text) for reading in readings], bool)
+            kept = np.flatnonzero(says | sure)
+            texts_kept = tuple(readings[row] for row in kept)
+            read.append(Plates(found.detections[kept], found.vehicle[kept], texts_kept))
         return read
+
+    def _read_rectified(self, frames: Sequence[Frame], quads: Sequence[FloatArray]) -> list[Reading]:
+        """A reading for each of the quadrilaterals (N, 4, 2) of each frame, in one list."""
+        size = self._size("lprnet")
+        with self._timed("lprnet.pixels"):
+            pictures = [frame.rectified(quad, size) for frame, quad in zip(frames, quads, strict=True)]
+            stacked = _stacked(pictures, size)
+        return self._read(stacked)
 
     def _read(self, pictures: Image) -> list[Reading]:
         outputs = self._run("lprnet", pictures)
@@ -209,15 +243,18 @@ class Cascade:
         with self._timed("lpdnet.decode"):
             cut = [frame.aligned(boxes) for frame, boxes in zip(frames, regions, strict=True)]
             crops = np.concatenate([np.zeros((0, 4), np.int64), *cut])
-            found = lpdnet.decode(outputs, self.sessions["lpdnet"].card, crops, self.config.plate_score)
+            sizes = [(frame.width, frame.height) for frame in frames]
+            pictures_of = np.repeat(np.array(sizes, np.int64).reshape(-1, 2), [len(r) for r in regions], 0)
+            card, threshold = self.sessions["lpdnet"].card, self.config.plate_score
+            found = lpdnet.decode(outputs, card, crops, threshold, pictures_of)
             return [lpdnet.merge(parts) for parts in _split(found, regions)]
 
-    def _tiles(self, frame: Frame) -> FloatArray:
-        """The frame, and its quarters if they show more than it does in lpdnet's input."""
+    def _quarters(self, frame: Frame) -> FloatArray:
+        """The frame's quarters, if they show more than it does in lpdnet's input."""
         width, height = self._size("lpdnet")
         if frame.width <= width and frame.height <= height:
-            return _whole(frame)
-        return np.concatenate([_whole(frame), lpdnet.quarters(frame.width, frame.height)])
+            return np.zeros((0, 4), np.float32)
+        return lpdnet.quarters(frame.width, frame.height)
 
     def _size(self, task: Task) -> tuple[int, int]:
         card = self.sessions[task].card.input
@@ -232,6 +269,10 @@ class Cascade:
         start = perf_counter()
         yield
         self.seconds[stage] += perf_counter() - start
+
+
+def _certainty(reading: Reading) -> tuple[bool, float]:
+    return bool(reading.text), reading.confidence
 
 
 def _whole(frame: Frame) -> FloatArray:

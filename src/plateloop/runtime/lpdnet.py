@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plateloop.geometry import Letterbox, area, coverage, nms
 from plateloop.runtime.card import Card
@@ -20,6 +21,12 @@ PART_OF = 0.7
 BELONGS = 0.5
 """Share of a plate that must lie within its vehicle."""
 
+CUT = 0.8
+"""What is left of a find's score where its crop's edge cuts it: another crop may show the plate whole."""
+
+MOST = 20
+"""The best finds of a crop that are kept, however low the threshold."""
+
 TILE = 0.6
 """Width and height of a quarter as shares of the picture's: neighbours overlap by a third of them."""
 
@@ -29,33 +36,51 @@ def decode(
     card: Card,
     crops: FloatArray | IntArray,
     score_threshold: float | None = None,
+    pictures: FloatArray | IntArray | None = None,
 ) -> list[Detections]:
     """The plates of each of N letterboxed crops, by falling score, label 0.
 
     ``outputs``: ``boxes`` (N, A, 4), ``scores`` (N, A, 1) in [0, 1], ``corners`` (N, A, 8), in input pixels.
-    ``crops`` (N, 4) are the boxes that were cut (`Frame.aligned`). Corners may lie outside of the crop, where
-    a plate is cut off. ``score_threshold`` replaces the card's.
+    ``crops`` (N, 4) are the boxes that were cut (`Frame.aligned`), each from a picture of width and height
+    ``pictures`` (N, 2); without these no find counts as cut off. Corners may lie outside of the crop, where a
+    plate is cut off. ``score_threshold`` replaces the card's.
     """
+    if pictures is None:
+        pictures = crops[:, 2:]
     threshold = card.score_threshold if score_threshold is None else score_threshold
     canvas = (card.input.width, card.input.height)
     found = []
-    for boxes, scores, corners, crop in zip(
-        outputs["boxes"], outputs["scores"][..., 0], outputs["corners"], crops, strict=True
+    for boxes, scores, corners, crop, picture in zip(
+        outputs["boxes"], outputs["scores"][..., 0], outputs["corners"], crops, pictures, strict=True
     ):
-        rows = candidates(scores, threshold)
-        rows = rows[nms(boxes[rows], scores[rows], None, card.nms_threshold)]
+        rows = candidates(scores, threshold, 10 * MOST)
+        rows = rows[nms(boxes[rows], scores[rows], None, card.nms_threshold)][:MOST]
         x1, y1, x2, y2 = (float(value) for value in crop)
         letterbox = Letterbox((round(x2 - x1), round(y2 - y1)), canvas)
         origin = np.array([x1, y1], np.float32)
+        places = letterbox.to_source(boxes[rows]) + np.tile(origin, 2)
+        lowered = scores[rows] * np.where(_are_cut(places, crop, picture), np.float32(CUT), np.float32(1))
+        order = np.argsort(-lowered, kind="stable")
+        order = order[lowered[order] >= threshold]
         found.append(
             Detections(
-                letterbox.to_source(boxes[rows]) + np.tile(origin, 2),
-                scores[rows],
-                np.zeros(len(rows), np.int64),
-                letterbox.to_source(corners[rows].reshape(-1, 4, 2)) + origin,
+                places[order],
+                lowered[order],
+                np.zeros(len(order), np.int64),
+                letterbox.to_source(corners[rows[order]].reshape(-1, 4, 2)) + origin,
             )
         )
     return found
+
+
+def _are_cut(
+    boxes: FloatArray, crop: FloatArray | IntArray, picture: FloatArray | IntArray
+) -> NDArray[np.bool_]:
+    """Whether each of N boxes touches an edge of its ``crop`` (4,) that is none of the ``picture``: (N,)."""
+    near = 2 + 0.02 * (boxes[:, 2:3] - boxes[:, :1])
+    low = (boxes[:, :2] < crop[:2] + near) & (crop[:2] > 1)
+    high = (boxes[:, 2:] > crop[2:] - near) & (crop[2:] < picture - 1)
+    return np.asarray((low | high).any(1))
 
 
 def merge(parts: Sequence[Detections]) -> Detections:

@@ -17,9 +17,9 @@ def softmax(logits: FloatArray) -> FloatArray:
     return np.asarray(exponents / exponents.sum(-1, keepdims=True), np.float32)
 
 
-def candidates(scores: FloatArray, threshold: float) -> NDArray[np.intp]:
-    """The indices of ``scores`` (A,) at or above ``threshold``, the best `CANDIDATES` of them at most."""
+def candidates(scores: FloatArray, threshold: float, most: int = CANDIDATES) -> NDArray[np.intp]:
+    """The indices of ``scores`` (A,) at or above ``threshold``, the best ``most`` of them at most."""
     rows = np.flatnonzero(scores >= threshold)
-    if len(rows) > CANDIDATES:
-        rows = rows[np.argpartition(-scores[rows], CANDIDATES)[:CANDIDATES]]
+    if len(rows) > most:
+        rows = rows[np.argpartition(-scores[rows], most)[:most]]
     return rows
