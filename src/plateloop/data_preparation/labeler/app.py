@@ -159,12 +159,15 @@ def create_app(store: Store, pictures: Pictures, drafts: Drafts, hosts: frozense
             "done": bool(store.index.done[row]),
         }
 
-    @app.get("/api/position")
-    def position(row: int, state: State = "all") -> dict[str, Any]:
-        """Where a row stands in the list of a state: its place, or that of the next one after it."""
+    @app.get("/api/neighbor")
+    def neighbor(row: int, state: State = "all", step: int = Query(1, ge=-1, le=1)) -> dict[str, Any]:
+        """The row of a list that comes after ``row`` (or before it, or at it), whether ``row`` is in the list
+        or not; ``row`` None at the end."""
         with store.lock:
             rows = store.index.rows(state)
-            return {"total": len(rows), "position": int(rows.searchsorted(row))}
+            at = int(rows.searchsorted(row, "right" if step > 0 else "left")) - (step < 0)
+            found = int(rows[at]) if 0 <= at < len(rows) else None
+            return {"total": len(rows), "position": at, "row": found}
 
     @app.get("/api/records/{row}")
     def record(row: int) -> dict[str, Any]:

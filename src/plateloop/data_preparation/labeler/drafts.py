@@ -13,8 +13,8 @@ from plateloop.data_preparation.labeler.store import Store
 from plateloop.data_preparation.labeler.views import Cache, Pictures, detections
 from plateloop.data_preparation.manifest import Plate
 from plateloop.errors import UserError
-from plateloop.runtime.cascade import Cascade, Scene
-from plateloop.runtime.lprnet import quadrilaterals
+from plateloop.runtime.cascade import Cascade, CascadeConfig, Scene
+from plateloop.runtime.lprnet import heights, quadrilaterals
 from plateloop.types import FloatArray, Reading
 
 T = TypeVar("T")
@@ -120,7 +120,10 @@ class Drafts:
 
 
 def certainty(plate: Plate, reading: Reading | None) -> float:
-    """Orders plates for people, those most in need of them first: see `Index.certainty`."""
+    """Orders plates for people, those most in need of them first: see `Index.certainty`. Plates that are too
+    small for anybody to read come last."""
+    if heights(detections([plate]))[0] < CascadeConfig().min_plate:
+        return 2.0
     if reading is None:
         return 0.0
     if plate.text is not None and plate.text != reading.text:
