@@ -18,7 +18,7 @@ from plateloop.networks.assigner import assign
 from plateloop.networks.detector import Detector
 from plateloop.networks.losses import detection_losses
 from plateloop.training.detection_augment import alter, render
-from plateloop.training.detection_data import Scenes, load_pictures
+from plateloop.training.detection_data import Scenes, decode_pictures, store_on
 from plateloop.training.detection_layout import place
 from plateloop.training.detector_config import default
 from plateloop.training.detector_feed import batch_of
@@ -75,7 +75,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     scenes = made_up_scenes(rng, args.pictures)
     noise = [rng.integers(0, 255, (342, 456, 3), dtype=np.uint8)] * args.pictures
-    store = load_pictures(noise, scenes.sizes, device)
+    store = store_on(device, decode_pictures(noise, scenes.sizes), scenes.sizes)
     size = (config.network.width, config.network.height)
     weights = np.full(len(scenes), 1 / len(scenes))
 

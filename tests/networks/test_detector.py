@@ -18,7 +18,7 @@ from plateloop.networks.lpdnet import lpdnet
 from plateloop.networks.tcnet import tcnet
 from plateloop.training.budgets import GFLOPS, budgets
 from plateloop.training.export import export_onnx
-from plateloop.training.warm_start import start_detector_from
+from plateloop.training.warm_start import start_from
 
 # What TensorRT and every ONNX Runtime provider know, without control flow, NMS or data-dependent shapes.
 ALLOWED = {
@@ -91,7 +91,7 @@ def test_a_detector_goes_on_from_its_exported_graph_as_it_was(tmp_path: Path) ->
     export_onnx(first, torch.rand(1, 3, 256, 288), first.outputs, path)
     second = lpdnet()
     images = torch.rand(2, 3, 256, 288)
-    assert start_detector_from(second, path, images) == pytest.approx(1)
+    assert start_from(second, path, images) == pytest.approx(1)
     with torch.inference_mode():
         before, after = first(images), second.eval()(images)
         # In training the norms use the batch's statistics, which are the ones they were set to.

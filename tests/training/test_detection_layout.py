@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle
 from plateloop.networks.assigner import IGNORE, NOTHING
 from plateloop.training.detection_augment import LookConfig, alter, render
-from plateloop.training.detection_data import Scenes, load_pictures, scenes
+from plateloop.training.detection_data import Scenes, decode_pictures, scenes, store_on
 from plateloop.training.detection_layout import NO_PICTURE, Layout, PlacingConfig, place
 from plateloop.training.frame_layout import FrameLayoutConfig, draw, frame_layout, rare_weights
 from plateloop.training.plate_layout import PlateLayoutConfig, plate_layout, plate_scenes
@@ -57,7 +57,7 @@ def test_frames_and_their_boxes_go_to_the_same_place(seed: int) -> None:
     rng = np.random.default_rng(seed)
     records, pictures = painted(rng, 6)
     data = scenes(records, "plates", ("plate",))
-    store = load_pictures(pictures, data.sizes, CPU, 1)
+    store = store_on(CPU, decode_pictures(pictures, data.sizes, 1), data.sizes)
     config = FrameLayoutConfig(mosaic=0, zoom=(0.8, 1.5))
     layout = frame_layout(rng, data, np.full(6, 1 / 6), 8, SIZE, config)
     images, _ = render(store, layout, samples=2)
@@ -75,7 +75,7 @@ def test_turned_plates_keep_their_corners(seed: int) -> None:
     data = scenes(records, "plates", ("plate",))
     prepared = plate_scenes(records, data)
     assert prepared.exact.all() and len(prepared.with_plate) == 6
-    store = load_pictures(pictures, data.sizes, CPU, 1)
+    store = store_on(CPU, decode_pictures(pictures, data.sizes, 1), data.sizes)
     layout = plate_layout(rng, prepared, np.full(6, 1 / 6), 8, SIZE, PlateLayoutConfig(share=(0.2, 0.5)))
     images, _ = render(store, layout, samples=2)
     placed = place(layout, data, PlacingConfig(visible=0.98, smallest=4))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from plateloop.data_preparation.manifest import Plate, Record, Vehicle, write_manifest
+from plateloop.data_preparation.manifest import Plate, Record, Vehicle, read_manifest, write_manifest
 from plateloop.errors import UserError
 from plateloop.training.evaluate_reader import input_pictures
 from plateloop.training.reading_data import (
@@ -100,3 +101,35 @@ def test_sources_and_repeated_texts_are_balanced() -> None:
     assert a / b == pytest.approx((100 / 2) ** 0.5, rel=1e-4)
     assert c == 0
     assert weights[103] / weights[100] == pytest.approx(3**0.5, rel=1e-4)
+
+
+def test_a_records_own_weight_counts_within_its_source() -> None:
+    plates = replace(_plates(["a", "a", "b"], ["A1", "A2", "B"]), weights=np.array([3, 1, 5], np.float32))
+    weights = draw_weights(plates, Balance(boosts={}))
+    assert weights[0] / weights[1] == pytest.approx(3)
+    assert weights[:2].sum() / weights[2] == pytest.approx(2**0.5)
+    assert plates.select([2]).weights == pytest.approx([5])
+
+
+def test_labels_of_nobody_in_particular_are_used_and_weights_read(dataset: Path) -> None:
+    records = list(read_manifest(dataset))
+    plain = [
+        record.model_copy(
+            update={
+                "plates": tuple(p.model_copy(update={"annotation": None}) for p in record.plates),
+                "attributes": {"weight": "2.5"} if number == 0 else {},
+            }
+        )
+        for number, record in enumerate(records)
+    ]
+    before = load_real([dataset], "train")
+    write_manifest(dataset, plain)
+    after = load_real([dataset], "train")
+    assert after.texts == before.texts and before.weights is None
+    assert after.weights is not None and after.weights.tolist() == [2.5, 1]
+
+
+def test_backgrounds_without_vehicles_come_from_anywhere(dataset: Path) -> None:
+    plain = [record.model_copy(update={"vehicles": ()}) for record in read_manifest(dataset)]
+    write_manifest(dataset, plain)
+    assert load_backgrounds(dataset, 12, seed=0).shape == (12, 64, 160, 3)

@@ -123,28 +123,33 @@ def _packed(picture: Picture, size: tuple[int, int]) -> NDArray[np.int32]:
     return np.ascontiguousarray(rgba).view(np.int32).ravel()
 
 
-def load_pictures(
-    pictures: Sequence[Picture], sizes: FloatArray, device: torch.device, threads: int = 16
-) -> PictureStore:
-    """Decode ``pictures`` (files, or RGB arrays) of known ``sizes`` (N, 2) onto ``device``.
+def decode_pictures(pictures: Sequence[Picture], sizes: FloatArray, threads: int = 16) -> NDArray[np.int32]:
+    """The pixels of ``pictures`` (files, or RGB arrays) of known ``sizes`` (N, 2), as in a `PictureStore`.
 
     Raises UserError for a picture that cannot be decoded or has another size.
     """
-    areas = sizes.astype(np.int64).prod(1)
-    starts = np.cumsum([0, *areas])
-    pixels = torch.empty(int(starts[-1]), dtype=torch.int32)
-    target = pixels.numpy()
+    starts = _starts(sizes)
+    pixels = np.empty(int(starts[-1]), np.int32)
 
     def fill(index: int) -> None:
         width, height = sizes[index].astype(int).tolist()
-        target[starts[index] : starts[index + 1]] = _packed(pictures[index], (width, height))
+        pixels[starts[index] : starts[index + 1]] = _packed(pictures[index], (width, height))
 
     # OpenCV lets go of the interpreter while it decodes: threads suffice.
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(fill, range(len(pictures))):
             pass
+    return pixels
+
+
+def store_on(device: torch.device, pixels: NDArray[np.int32], sizes: FloatArray) -> PictureStore:
+    """Decoded ``pixels`` of pictures of ``sizes`` (N, 2), sent to ``device``."""
     return PictureStore(
-        pixels.to(device),
-        torch.from_numpy(starts[:-1]).to(device),
+        torch.from_numpy(pixels).to(device),
+        torch.from_numpy(_starts(sizes)[:-1]).to(device),
         torch.from_numpy(sizes.astype(np.int64)).to(device),
     )
+
+
+def _starts(sizes: FloatArray) -> IntArray:
+    return np.cumsum([0, *sizes.astype(np.int64).prod(1)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.networks import lpdnet, tcnet
@@ -34,6 +36,9 @@ class DetectorTraining(BaseModel):
     copies: int = Field(default=0, description="versions of each picture with synthetic plates pasted over")
     hold_out: tuple[str, ...] = Field(default=(), description="sources that are kept for measuring only")
     limit: int | None = Field(default=None, description="train pictures at most, for trials")
+    cache: Path | None = Field(
+        default=None, description="folder on a local disk that keeps decoded and pasted pictures between runs"
+    )
     workers: int = Field(default=16, description="threads that decode, processes that paste")
 
 

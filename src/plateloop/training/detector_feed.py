@@ -8,13 +8,15 @@ from time import monotonic
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from plateloop.data_preparation.manifest import NAME, Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.networks.assigner import Truth
+from plateloop.training.cache import Arrays, cached, digest
 from plateloop.training.detection_augment import alter, on_device, render
-from plateloop.training.detection_data import Picture, PictureStore, load_pictures, scenes
+from plateloop.training.detection_data import Picture, PictureStore, decode_pictures, scenes, store_on
 from plateloop.training.detection_layout import Layout, Placed, place
 from plateloop.training.detector_config import DetectorTraining
 from plateloop.training.frame_layout import frame_layout, rare_weights
@@ -78,6 +80,34 @@ def _on_device(placed: Placed, device: torch.device) -> Truth:
     )
 
 
+def prepared(
+    network: str, folder: Path, records: Sequence[Record], config: DetectorTraining, cache: Path | None
+) -> tuple[list[Record], NDArray[np.int32]]:
+    """``records``, then for lpdnet the versions with plates pasted over, and the pixels of all."""
+
+    def make() -> Arrays:
+        pictures: list[Picture] = [folder / record.file for record in records]
+        everything = list(records)
+        if network == "lpdnet":
+            base = [record for record in records if record.plates]
+            for picture, record in pasted_pictures(
+                folder, base, config.copies, config.workers, config.loop.seed
+            ):
+                pictures.append(picture)
+                everything.append(record)
+        sizes = np.array([(record.width, record.height) for record in everything], np.float32)
+        lines = "\n".join(record.model_dump_json() for record in everything)
+        return {
+            "pixels": decode_pictures(pictures, sizes, config.workers),
+            "records": np.frombuffer(lines.encode(), np.uint8),
+        }
+
+    settings = [network, config.copies, config.loop.seed, config.hold_out, config.limit]
+    arrays = cached(cache, network, digest([folder], settings), make)
+    lines = arrays["records"].tobytes().decode().splitlines()
+    return [Record.model_validate_json(line) for line in lines], arrays["pixels"]
+
+
 def feed(
     network: str,
     folder: Path,
@@ -85,19 +115,16 @@ def feed(
     config: DetectorTraining,
     device: torch.device,
     progress: Progress,
+    cache: Path | None = None,
 ) -> Iterator[Batch]:
-    """Decode all of ``records`` onto ``device``, then yield batches for ever."""
+    """Decode all of ``records`` onto ``device``, then yield batches for ever. ``cache`` keeps what was
+    decoded for later runs."""
     start = monotonic()
     rng = np.random.default_rng((config.loop.seed, 1))
     size = (config.network.width, config.network.height)
-    pictures: list[Picture] = [folder / record.file for record in records]
-    everything = list(records)
+    everything, pixels = prepared(network, folder, records, config, cache)
     make: Callable[[], Layout]
     if network == "lpdnet":
-        base = [record for record in records if record.plates]
-        for picture, record in pasted_pictures(folder, base, config.copies, config.workers, config.loop.seed):
-            pictures.append(picture)
-            everything.append(record)
         objects = scenes(everything, "plates", config.network.labels)
         data = plate_scenes(everything, objects)
         weights = _source_weights(everything, config.source_power)
@@ -117,8 +144,8 @@ def feed(
         def make() -> Layout:
             return frame_layout(rng, objects, weights, config.loop.batch, size, config.frames, progress.now)
 
-    store = load_pictures(pictures, objects.sizes, device, config.workers)
-    del pictures
+    store = store_on(device, pixels, objects.sizes)
+    del pixels
     print(
         f"{len(everything)} pictures, {int((objects.labels >= 0).sum())} objects,"
         f" {store.gigabytes:.1f} GB on {device} after {monotonic() - start:.0f} s",

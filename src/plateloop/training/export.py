@@ -15,7 +15,6 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from plateloop.errors import UserError
 from plateloop.networks.blocks import fuse
 
 OPSET = 17
@@ -71,27 +70,3 @@ def parameters_of(path: Path) -> dict[str, Tensor]:
     # Equal parameters are stored once; an Identity gives the others their name.
     copies = {node.output[0]: arrays[node.input[0]] for node in graph.node if node.op_type == "Identity"}
     return arrays | copies
-
-
-def start_from(network: nn.Module, path: Path) -> nn.Module:
-    """``network`` with the weights in ``path``: a run's ``last.pt`` (its averaged ones), or an exported ONNX.
-
-    From an ONNX the network comes back fused (its norms are in its convolutions), and is trained on as such.
-    Layers whose shapes differ (other labels) keep their fresh weights, and are named on stdout.
-
-    Raises UserError where the file is missing or holds other parameters.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights to start from")
-    if path.suffix == ".onnx":
-        network, weights = fuse(network), parameters_of(path)
-    else:
-        weights = torch.load(path, map_location="cpu", weights_only=True)["average"]
-    own = network.state_dict()
-    if missing := sorted(own.keys() - weights.keys()):
-        raise UserError(f"{path}: not weights of this network: {missing[0]} is missing")
-    changed = sorted(name for name in own if own[name].shape != weights[name].shape)
-    if changed:
-        print(f"{path.name}: other shapes, started afresh: {', '.join(changed)}", flush=True)
-    network.load_state_dict({name: own[name] if name in changed else weights[name] for name in own})
-    return network

@@ -108,7 +108,7 @@ class ReadingBatches(Iterator[Batch]):
         )
         classes, lengths = encode(real.texts)
         self._classes, self._lengths = classes.to(device), lengths.to(device)
-        trust = [mix.balance.trust[annotation] for annotation in real.annotations]
+        trust = [mix.balance.trust.get(annotation, 1.0) for annotation in real.annotations]
         self._trust = torch.tensor(trust, device=device)
         self._alike = torch.tensor([source in mix.balance.alike for source in real.sources], device=device)
         self._regions = torch.tensor([index.get(region or "", -1) for region in real.regions], device=device)

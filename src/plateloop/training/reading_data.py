@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from plateloop.data_preparation.balance import ATTRIBUTE
 from plateloop.data_preparation.manifest import Plate, Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.geometry import coverage
 from plateloop.networks.ctc import MAX_LENGTH
 from plateloop.networks.lprnet import HEIGHT, WIDTH
+from plateloop.training.cache import Arrays
 from plateloop.types import FloatArray, Image
 
 # A canvas holds the plate over the network's input size, with this much of its surroundings on each side.
@@ -43,7 +46,7 @@ class Balance(BaseModel):
     )
     trust: dict[str, float] = Field(
         default_factory=lambda: {"annotated": 1.0, "agreed": 0.8, "machine": 0.5},
-        description="who read the plate → weight of its loss",
+        description="who read the plate → weight of its loss; 1 where others did, or nobody says who",
     )
     alike: tuple[str, ...] = Field(
         ("openalpr_seg_US",),
@@ -60,7 +63,8 @@ class RealPlates:
 
     ``canvases`` (N, 80, 200, 3) uint8 RGB, the plate (or crop as it is) in the middle 64 × 160; ``aspects``
     (N,) width over height of that middle in the photograph; ``boxed`` (N,) is true where the middle is the
-    plate's own box, false where it is a crop whose margin nobody knows.
+    plate's own box, false where it is a crop whose margin nobody knows; ``weights`` (N,) the weight that
+    `plateloop data balance` gave its record, None where no record has one.
     """
 
     canvases: Image
@@ -71,6 +75,7 @@ class RealPlates:
     sources: tuple[str, ...]
     annotations: tuple[str, ...]
     files: tuple[str, ...]
+    weights: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -78,14 +83,36 @@ class RealPlates:
     def select(self, keep: Iterable[int]) -> RealPlates:
         """The plates at the given indices."""
         rows = np.fromiter(keep, np.int64)
-        return RealPlates(
-            self.canvases[rows],
-            self.aspects[rows],
-            self.boxed[rows],
-            *(
-                tuple(column[i] for i in rows)
-                for column in (self.texts, self.regions, self.sources, self.annotations, self.files)
-            ),
+        return replace(
+            self,
+            canvases=self.canvases[rows],
+            aspects=self.aspects[rows],
+            boxed=self.boxed[rows],
+            texts=tuple(self.texts[i] for i in rows),
+            regions=tuple(self.regions[i] for i in rows),
+            sources=tuple(self.sources[i] for i in rows),
+            annotations=tuple(self.annotations[i] for i in rows),
+            files=tuple(self.files[i] for i in rows),
+            weights=None if self.weights is None else self.weights[rows],
+        )
+
+    def arrays(self) -> Arrays:
+        """All of it as arrays, from which ``from_arrays`` makes it again."""
+        names: dict[str, Any] = {"regions": tuple(region or "" for region in self.regions)}
+        if self.weights is None:
+            names["weights"] = np.zeros(0, np.float32)
+        return {
+            field.name: np.array(names.get(field.name, getattr(self, field.name))) for field in fields(self)
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> RealPlates:
+        """What ``arrays`` gave."""
+        texts = {name: tuple(arrays[name].tolist()) for name in ("texts", "sources", "annotations", "files")}
+        regions = tuple(region or None for region in arrays["regions"].tolist())
+        weights = arrays["weights"] if len(arrays["weights"]) else None
+        return cls(
+            arrays["canvases"], arrays["aspects"], arrays["boxed"], regions=regions, weights=weights, **texts
         )
 
 
@@ -125,7 +152,7 @@ def read_rgb(path: Path) -> Image:
 
 
 def _usable(plate: Plate) -> bool:
-    return bool(plate.text) and len(plate.text or "") <= MAX_LENGTH and plate.annotation is not None
+    return bool(plate.text) and len(plate.text or "") <= MAX_LENGTH
 
 
 def load_real(folders: Sequence[Path], split: str, limit: int | None = None, threads: int = 8) -> RealPlates:
@@ -172,20 +199,34 @@ def load_real(folders: Sequence[Path], split: str, limit: int | None = None, thr
         tuple(record.source for record, *_ in flat),
         tuple(plate.annotation or "" for *_, plate in flat),
         tuple(record.file for record, *_ in flat),
+        _weights([record for record, *_ in flat]),
     )
+
+
+def _weights(records: Sequence[Record]) -> FloatArray | None:
+    """The records' sampling weights, 1 for those without; None where none has one."""
+    if not any(ATTRIBUTE in record.attributes for record in records):
+        return None
+    try:
+        return np.array([float(record.attributes.get(ATTRIBUTE, 1)) for record in records], np.float32)
+    except ValueError as error:
+        raise UserError(f"a record's {ATTRIBUTE}: {error}; write it with `plateloop data balance`") from None
 
 
 def draw_weights(plates: RealPlates, balance: Balance) -> FloatArray:
     """How often each plate is drawn: (N,) float32 that sum to 1.
 
     Plates of a source share its part, those with the same text share their text's part (by square root), so
-    that neither a large source nor a car seen a hundred times rules.
+    that neither a large source nor a car seen a hundred times rules; within a source, the plates' own
+    ``weights`` count.
     """
     same = Counter(zip(plates.sources, plates.texts, strict=True))
     distinct = Counter(source for source, _ in same)
     weights = np.array(
         [same[source, text] ** -0.5 for source, text in zip(plates.sources, plates.texts, strict=True)]
     )
+    if plates.weights is not None:
+        weights *= plates.weights
     names, index = np.unique(np.array(plates.sources), return_inverse=True)
     part = np.array(
         [
@@ -199,11 +240,15 @@ def draw_weights(plates: RealPlates, balance: Balance) -> FloatArray:
 
 
 def load_backgrounds(folder: Path, count: int, seed: int, threads: int = 8) -> Image:
-    """Pieces of train photographs without plates, (count, 64, 160, 3), to lie around synthetic plates."""
+    """Pieces of train photographs without plates, (count, 64, 160, 3), to lie around synthetic plates.
+
+    They are taken from vehicles; where no photograph has one, from anywhere in it.
+    """
     rng = np.random.default_rng(seed)
-    records = [r for r in read_manifest(folder) if r.split == "train" and r.plates_annotated and r.vehicles]
+    photographs = [r for r in read_manifest(folder) if r.split == "train" and r.plates_annotated]
+    records = [r for r in photographs if r.vehicles] or photographs
     if not records:
-        raise UserError(f"{folder}: no train photograph with vehicles to take backgrounds from")
+        raise UserError(f"{folder}: no train photograph with its plates labelled to take backgrounds from")
     each = 4
     chosen = rng.choice(len(records), -(-count // each))
     seeds = rng.integers(2**32, size=len(chosen))
@@ -212,9 +257,10 @@ def load_backgrounds(folder: Path, count: int, seed: int, threads: int = 8) -> I
         record, own = records[index], np.random.default_rng(own_seed)
         picture = read_rgb(folder / record.file)
         taken = np.array([p.box for p in record.plates] + [*record.ignore_plates], np.float32).reshape(-1, 4)
+        areas = [v.box for v in record.vehicles] or [(0.0, 0.0, record.width, record.height)]
         pieces = []
         for _ in range(each):
-            vehicle = record.vehicles[own.integers(len(record.vehicles))].box
+            vehicle = areas[own.integers(len(areas))]
             for _ in range(10):
                 width = own.uniform(0.1, 0.5) * (vehicle[2] - vehicle[0]) + 8
                 height = width / own.uniform(1.5, 4)

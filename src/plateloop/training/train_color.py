@@ -31,10 +31,11 @@ from plateloop.training.evaluate_color import (
     print_metrics,
     save_evaluation,
 )
-from plateloop.training.export import export_onnx, start_from
+from plateloop.training.export import export_onnx
 from plateloop.training.loop import LoopConfig, Losses, fit, pick_device, seed_everything
 from plateloop.training.pictures import captioned
 from plateloop.training.settings import as_yaml, settle
+from plateloop.training.warm_start import start_from
 from plateloop.types import FloatArray, Image
 
 STORED = 160
@@ -231,9 +232,7 @@ def train_color(
     (out / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
     train = load_colors(data / "colors", "train", STORED, config.limit)
     val = load_colors(data / "colors", "val", SIDE, config.limit)
-    network: nn.Module = ColorNet(len(LABELS), config.dropout)
-    if weights is not None:
-        network = start_from(network, weights)
+    network = ColorNet(len(LABELS), config.dropout)
     draft = describe(data, config, len(train), weights)
 
     def predictor(model: nn.Module) -> Predict:
@@ -254,14 +253,17 @@ def train_color(
     pictures = (sample.images[:96] * 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     names = [LABELS[i] for i in sample.targets[:96].argmax(1).tolist()]
     captioned(pictures, names, out / "batch.png", columns=12)
-    average = fit(network, config.loop, batches, losses, first, place, judge)
+    if weights is not None and not (first / "last.pt").is_file():
+        start_from(network.to(place), weights, sample.images, LABELS, ("classify",))
+    average = fit(network, config.loop, batches, losses, first, place, judge, meaning=LABELS)
     if config.street:
         street = load_street(data / "frames", "train", config.street, 40, STORED, config.loop.seed)
         sure = believed(average, street, config.sure, place)
         counts = np.bincount(sure.labels, minlength=len(LABELS)).tolist()
         print(f"believed {len(sure)} of {len(street)}:", dict(zip(LABELS, counts, strict=True)), flush=True)
         batches = ColorBatches(train, sure, config, place)
-        average = fit(ColorNet(len(LABELS), config.dropout), config.loop, batches, losses, out, place, judge)
+        network = ColorNet(len(LABELS), config.dropout)
+        average = fit(network, config.loop, batches, losses, out, place, judge, meaning=LABELS)
     return finish(average, data, out, draft, val)
 
 

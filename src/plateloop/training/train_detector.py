@@ -30,7 +30,7 @@ from plateloop.training.evaluate_detector import LOWEST, Judge, Metrics, print_r
 from plateloop.training.export import export_onnx
 from plateloop.training.loop import fit, pick_device, seed_everything
 from plateloop.training.settings import as_yaml, settle
-from plateloop.training.warm_start import start_detector_from
+from plateloop.training.warm_start import start_from as warm_start
 from plateloop.types import FloatArray, Image
 
 _DESCRIPTIONS = {
@@ -91,7 +91,7 @@ def _training(
     return Training(
         sources={record.source: record.license for record in sorted(records, key=lambda r: r.source)},
         samples=len(records),
-        recipe=config.model_dump(mode="json"),
+        recipe=config.model_dump(mode="json", exclude={"cache"}),
         started_from=start,
         seed=config.loop.seed,
         date=date.today().isoformat(),
@@ -128,13 +128,13 @@ def train_detector(
     records = train_records(folder, network, config)
     detector = Detector(config.network)
     progress = Progress()
-    batches = feed(network, folder, records, config, place, progress)
+    batches = feed(network, folder, records, config, place, progress, config.cache)
     # The first batch decodes all pictures: that is not the schedule's time.
     first = next(batches)
     if start_from is not None and not (out / "last.pt").is_file():
         detector.to(place)
-        share = start_detector_from(detector, start_from, first[0].float())
-        print(f"{share:.0%} of the weights come from {start_from.name}", flush=True)
+        last = [f"heads.{number}.classes" for number in range(len(detector.heads))]
+        warm_start(detector, start_from, first[0].float(), config.network.labels, last)
 
     def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         images, truth = batch
@@ -156,6 +156,7 @@ def train_detector(
         place,
         look if config.loop.evaluate_every else None,
         progress,
+        config.network.labels,
     )
     started = None if start_from is None else hashlib.sha256(start_from.read_bytes()).hexdigest()
     training = _training(config, records, place, (monotonic() - clock) / 60, started)

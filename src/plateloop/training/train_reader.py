@@ -27,6 +27,7 @@ from plateloop.networks.ctc import ctc_loss, step_loss
 from plateloop.networks.lprnet import ALPHABET, HEIGHT, WIDTH, LPRNet
 from plateloop.runtime.card import Card, Input, Training, save_card
 from plateloop.runtime.session import Session
+from plateloop.training.cache import Arrays, cached, digest
 from plateloop.training.evaluate_reader import (
     Predict,
     compare_rectified,
@@ -35,13 +36,14 @@ from plateloop.training.evaluate_reader import (
     print_metrics,
     save_evaluation,
 )
-from plateloop.training.export import export_onnx, start_from
+from plateloop.training.export import export_onnx
 from plateloop.training.loop import LoopConfig, Losses, fit, pick_device, seed_everything
 from plateloop.training.pictures import captioned
 from plateloop.training.plate_pool import PlatePool
 from plateloop.training.reading_batches import Batch, Mix, ReadingBatches
 from plateloop.training.reading_data import RealPlates, load_backgrounds, load_real
 from plateloop.training.settings import as_yaml, settle
+from plateloop.training.warm_start import start_from
 from plateloop.types import FloatArray, Image
 
 
@@ -64,10 +66,13 @@ class ReaderConfig(BaseModel):
     )
     mix: Mix = Field(Mix(), description="what batches are made of")
     slots: int = Field(200_000, description="synthetic plates kept at a time")
-    workers: int = Field(0, description="processes that render plates; 0: all cores but two")
+    workers: int = Field(0, description="processes that render plates; 0: half of the cores, at most 16")
     prefill: int = Field(8_000, description="synthetic plates that must be there before training starts")
     pool: Path | None = Field(
         None, description="folder that keeps the synthetic plates; a passing one where not given"
+    )
+    cache: Path | None = Field(
+        None, description="folder on a local disk that keeps the plates cut out between runs"
     )
     glyphs: Path | None = Field(None, description="atlas of fonts; only drawn letterforms where not given")
     backgrounds: int = Field(6000, description="pieces of photographs that lie around synthetic plates")
@@ -165,7 +170,7 @@ def describe(
         training=Training(
             sources={"synthetic plates": "rendered by plateloop", **dict(sorted(licences.items()))},
             samples=samples,
-            recipe=config.model_dump(mode="json", exclude={"pool", "glyphs"}),
+            recipe=config.model_dump(mode="json", exclude={"pool", "glyphs", "cache"}),
             started_from=hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None,
             seed=config.loop.seed,
             date="",
@@ -197,6 +202,22 @@ def finish(average: nn.Module, out: Path, draft: Card, val: RealPlates) -> Path:
     return path
 
 
+def prepared(
+    config: ReaderConfig, data: Path, folders: Sequence[Path]
+) -> tuple[RealPlates, RealPlates, Image]:
+    """The real plates of train and of val, and the backgrounds of synthetic ones; kept in the cache."""
+    key = digest(folders, [config.limit, config.backgrounds, config.loop.seed])
+
+    def real(split: str) -> RealPlates:
+        found = cached(config.cache, split, key, lambda: load_real(folders, split, config.limit).arrays())
+        return RealPlates.from_arrays(found)
+
+    def backgrounds() -> Arrays:
+        return {"all": load_backgrounds(data / "frames", config.backgrounds, config.loop.seed)}
+
+    return real("train"), real("val"), cached(config.cache, "backgrounds", key, backgrounds)["all"]
+
+
 def train_reader(
     data: Path, out: Path, device: str, file: Path | None, assignments: Sequence[str], weights: Path | None
 ) -> Path:
@@ -216,12 +237,9 @@ def train_reader(
         os.environ[ENVIRONMENT] = str(config.glyphs)
     began = time.monotonic()
     folders = [data / "crops", data / "frames"]
-    real, val = (load_real(folders, split, config.limit) for split in ("train", "val"))
-    backgrounds = load_backgrounds(data / "frames", config.backgrounds, config.loop.seed)
+    real, val, backgrounds = prepared(config, data, folders)
     regions = region_names(real)
-    network: nn.Module = LPRNet(len(regions), config.dropout)
-    if weights is not None:
-        network = start_from(network, weights)
+    network = LPRNet(len(regions), config.dropout)
     draft = describe(regions, config, folders, len(real), weights)
     print(f"{len(real)} real plates in {time.monotonic() - began:.0f} s, {len(regions)} regions", flush=True)
 
@@ -229,7 +247,7 @@ def train_reader(
         found = evaluate(predictor(model, place), val, draft, "val").metrics
         return {name[4:]: round(value["exact"], 4) for name, value in found.items() if "exact" in value}
 
-    workers = config.workers or max(1, (os.cpu_count() or 2) - 2)
+    workers = config.workers or min(16, max(1, (os.cpu_count() or 2) // 2))
     with (
         TemporaryDirectory() as passing,
         PlatePool(
@@ -246,6 +264,10 @@ def train_reader(
         print(f"{pool.rendered} synthetic plates after {time.monotonic() - began:.0f} s", flush=True)
         batches = ReadingBatches(real, pool, backgrounds, config.mix, config.loop.batch, regions, place)
         show(batches, out / "batch.png")
-        average = fit(network, config.loop, batches, partial(losses, config), out, place, judge)
+        if weights is not None and not (out / "last.pt").is_file():
+            start_from(network.to(place), weights, next(batches).images, regions, ("locate",))
+        average = fit(
+            network, config.loop, batches, partial(losses, config), out, place, judge, meaning=regions
+        )
         print(f"{pool.rendered} synthetic plates, {pool.alive} of {workers} workers alive", flush=True)
     return finish(average, out, draft, val)
