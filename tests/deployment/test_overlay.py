@@ -34,3 +34,23 @@ def test_marks_outside_the_picture_or_in_tiny_ones_do_no_harm(
 def test_nothing_to_draw_changes_nothing() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
     assert np.array_equal(draw(picture.copy(), []), picture)
+
+
+def test_titles_make_room_for_one_another() -> None:
+    alone, both = (np.full((200, 300, 3), 90, np.uint8) for _ in range(2))
+    first = Mark(0, (0.0, 0.0, 280.0, 190.0), title="white car #1")
+    draw(alone, [first])
+    draw(both, [first, Mark(0, (2.0, 0.0, 200.0, 150.0), title="gray car #2")])
+    title = alone[:16, 4:60]  # inside the boxes' lines
+    np.testing.assert_array_equal(both[4:16, 8:60], title[4:, 4:])
+    assert (both[18:32, 8:60] != alone[18:32, 8:60]).mean() > 0.5
+
+
+def test_a_parked_vehicle_has_no_trail() -> None:
+    def drawn(way: float) -> np.ndarray:
+        rgb = np.full((200, 300, 3), 90, np.uint8)
+        trail = np.linspace([100, 100], [100 + way, 100], 20).astype(np.float32)
+        return draw(rgb, [Mark(0, (50.0, 50.0, 150.0, 150.0), trail=trail)])
+
+    np.testing.assert_array_equal(drawn(5), drawn(0))
+    assert (drawn(40) != drawn(0)).any()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plateloop.deployment.fusion import FusionConfig
-from plateloop.deployment.passages import PassageConfig, Passages, within_one_edit
+from plateloop.deployment.passages import Passage, PassageConfig, Passages, within_one_edit
 from plateloop.types import Color, Event, EventVehicle, Reading
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -73,6 +73,19 @@ def test_a_flicker_makes_no_event_but_a_glimpse_that_was_read_does() -> None:
     events = to.advance(0.0) + to.finish()
     assert [(e.phase, e.text) for e in events] == [("begin", "AB123"), ("end", "AB123")]
     assert events[-1].vehicle is None
+
+
+def test_what_was_never_seen_surely_makes_no_event_unless_it_was_read() -> None:
+    to = passages()
+    doubtful = CAR.model_copy(update={"confidence": 0.55})
+    for number in range(30):
+        to.see(1, number / 10, doubtful)
+        to.see(2, number / 10, doubtful)
+        to.see(3, number / 10, None)  # a plate alone, in which nothing is read
+        to.read(2, reading("AB123"), 1.0, BOX, CORNERS, 0.8)
+    events = to.advance(3.0) + to.finish()
+    assert {(event.track, event.text) for event in events} == {(2, "AB123")}
+    assert passages(min_score=0.5).is_sure(Passage(1, 0.0, 0.0, best_score=0.55))
 
 
 def test_a_vehicle_found_again_by_its_text_is_the_same_event() -> None:

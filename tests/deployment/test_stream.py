@@ -57,7 +57,10 @@ def through(stream: Stream, rng: np.random.Generator, shots: list[Shot]) -> list
 def test_noise_neither_breaks_nor_fills_a_stream(seed: int, interval: int) -> None:
     rng = np.random.default_rng(seed)
     settings = StreamConfig(
-        ScheduleConfig(interval=interval, min_plate=2), TrackerConfig(), FusionConfig(), PassageConfig()
+        ScheduleConfig(interval=interval, min_plate=2),
+        TrackerConfig(),
+        FusionConfig(),
+        PassageConfig(min_frames=2, min_score=0),
     )
     stream = Stream("cam", ("car", "bus", "truck", "motorcycle"), ALPHABET, settings)
     events, index, held = [], 0, []

@@ -27,6 +27,8 @@ SHADE: Colour = (18, 20, 24)
 SURE: Colour = (84, 224, 120)
 UNSURE: Colour = (255, 190, 60)
 SURE_FROM = 0.8
+LEAST_WAY = 0.2
+"""Share of its size that a vehicle must have moved for its trail to be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def draw(rgb: Image, marks: Iterable[Mark]) -> Image:
     marks = list(marks)
     for mark in marks:
         colour = PALETTE[mark.number % len(PALETTE)]
-        if mark.trail is not None and len(mark.trail) > 1:
+        if mark.trail is not None and _has_moved(mark):
             _trail(rgb, mark.trail, colour, unit)
         if mark.box is not None:
             _box(rgb, mark.box, colour, unit)
@@ -62,8 +64,15 @@ def draw(rgb: Image, marks: Iterable[Mark]) -> Image:
             quad = np.round(mark.corners * 8).astype(np.int32)
             cv2.polylines(rgb, [quad], True, SHADE, round(3 * unit), cv2.LINE_AA, 3)
             cv2.polylines(rgb, [quad], True, outline, max(1, round(1.5 * unit)), cv2.LINE_AA, 3)
-    for mark in marks:  # writing last, so that no line crosses it
-        _write(rgb, mark, unit)
+    # Writing last, so that no line crosses it; titles make room for texts and for one another.
+    taken: list[Box] = []
+    for mark in marks:
+        _write_text(rgb, mark, unit, taken)
+    for mark in marks:
+        if mark.box is not None and mark.title:
+            colour = PALETTE[mark.number % len(PALETTE)]
+            size, at = round(13 * unit), (mark.box[0], mark.box[1])
+            _label(rgb, mark.title, at, size, 600, SHADE, colour, taken=taken)
     return rgb
 
 
@@ -125,10 +134,14 @@ def _trail(rgb: Image, trail: FloatArray, colour: Colour, unit: float) -> None:
         cv2.line(rgb, start, end, faded, max(1, round(2.5 * unit * share)), cv2.LINE_AA)
 
 
-def _write(rgb: Image, mark: Mark, unit: float) -> None:
-    colour = PALETTE[mark.number % len(PALETTE)]
-    if mark.box is not None and mark.title:
-        _label(rgb, mark.title, (mark.box[0], mark.box[1]), round(13 * unit), 600, SHADE, colour)
+def _has_moved(mark: Mark) -> bool:
+    if mark.trail is None or len(mark.trail) < 2:
+        return False
+    x1, y1, x2, y2 = mark.box or (0, 0, 0, 0)
+    return float(np.ptp(mark.trail, axis=0).max()) >= LEAST_WAY * min(x2 - x1, y2 - y1)
+
+
+def _write_text(rgb: Image, mark: Mark, unit: float, taken: list[Box]) -> None:
     if not mark.text:
         return
     if mark.corners is not None:
@@ -138,7 +151,8 @@ def _write(rgb: Image, mark: Mark, unit: float) -> None:
     else:
         return
     edge = SURE if mark.confidence >= SURE_FROM else UNSURE
-    _label(rgb, mark.text, at, round(21 * unit), 700, INK, SHADE, edge, f"{mark.confidence * 100:.0f}%")
+    note = f"{mark.confidence * 100:.0f}%"
+    _label(rgb, mark.text, at, round(21 * unit), 700, INK, SHADE, edge, note, taken)
 
 
 def _label(
@@ -151,14 +165,19 @@ def _label(
     ground: Colour,
     edge: Colour | None = None,
     note: str = "",
+    taken: list[Box] | None = None,
 ) -> None:
-    # A plaque with its bottom left at ``at``, pushed back into the picture where it would leave it.
+    # A plaque with its bottom left at ``at``, pushed back into the picture where it would leave it, and down
+    # below those already ``taken``, which it joins.
     width, note_width = _width(text, size, weight), _width(note, round(size * 0.6), 500)
     pad = max(3, round(size * 0.32))
     total = width + 2 * pad + (note_width + pad if note else 0)
     height = round(size * 1.32)
     left = round(min(max(at[0], 0), max(0, rgb.shape[1] - total)))
     top = round(min(max(at[1] - height, 0), max(0, rgb.shape[0] - height)))
+    top = _free_place(left, top, total, height, taken or [], rgb.shape[0])
+    if taken is not None:
+        taken.append((left, top, left + total, top + height))
     patch = rgb[top : top + height, left : left + total]
     patch[:] = (patch * 0.18 + np.array(ground) * 0.82).astype(np.uint8)
     if edge is not None:
@@ -168,6 +187,15 @@ def _label(
     if note:
         place = left + width + 2 * pad, base
         cv2.putText(rgb, note, place, edge or ink, _font(), round(size * 0.6), 500)
+
+
+def _free_place(left: int, top: int, width: int, height: int, taken: list[Box], bottom: int) -> int:
+    # The first row from ``top`` down where the plaque covers none of ``taken``; ``top`` where there is none.
+    row = top
+    for x1, y1, x2, y2 in sorted(taken, key=lambda box: box[1]):
+        if left < x2 and x1 < left + width and row < y2 and y1 < row + height:
+            row = round(y2)
+    return row if row + height <= bottom else top
 
 
 @lru_cache(1024)

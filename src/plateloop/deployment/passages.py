@@ -1,9 +1,9 @@
 """From tracks to events: a vehicle's passage, from its begin to its end.
 
-An event begins once its plate has been read or the vehicle has been seen for a second; one that was seen in
-fewer frames than ``min_frames`` and never read makes none. A vehicle that the tracker lost and found again,
-recognised by the same text in the same source, is the same event: so an end waits for ``merge_s``, and an end
-always comes.
+An event begins once its plate has been read or the vehicle has been seen for a second. What was not read, and
+was seen in fewer frames than ``min_frames`` or never surely, makes none. A vehicle that the tracker lost and
+found again, recognised by the same text in the same source, is the same event: so an end waits for
+``merge_s``, and an end always comes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ class PassageConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_frames: int = Field(5, ge=1, description="unread vehicles seen in fewer frames make no event")
+    min_score: float = Field(
+        0.6, ge=0, le=1, description="unread vehicles never detected so surely make no event and no mark"
+    )
     begin_s: float = Field(1.0, ge=0, description="seconds after which an unread vehicle's event begins")
     merge_s: float = Field(3.0, ge=0, description="seconds in which a lost vehicle's text may come back")
     update_gain: float = Field(0.05, gt=0, description="rise of the confidence that is worth an update")
@@ -45,6 +48,7 @@ class Passage:
     fused: Fused = UNREAD
     colors: dict[str, float] = field(default_factory=dict)
     vehicle: EventVehicle | None = None
+    best_score: float = 0.0
     plate: EventPlate | None = None
     plate_value: float = -1.0
     begun: bool = False
@@ -76,6 +80,10 @@ class Passages:
         """The passage that ``track`` belongs to."""
         return self._of_track.get(track)
 
+    def is_sure(self, passage: Passage) -> bool:
+        """Whether this is a vehicle beyond doubt: one that was read, or once detected surely."""
+        return passage.fused.text is not None or passage.best_score >= self._config.min_score
+
     def see(self, track: int, time_s: float, vehicle: EventVehicle | None, frames: int = 1) -> None:
         """A track was seen, as a vehicle or (None) only as a plate, at the end of ``frames`` frames."""
         passage = self._of_track.get(track)
@@ -88,6 +96,7 @@ class Passages:
         passage.last_s = time_s
         if vehicle is not None:
             passage.vehicle = vehicle
+            passage.best_score = max(passage.best_score, vehicle.confidence)
 
     def read(
         self, track: int, reading: Reading, weight: float, box: Box, corners: Corners, score: float
@@ -158,6 +167,7 @@ class Passages:
         for label, votes in passage.colors.items():
             other.colors[label] = other.colors.get(label, 0.0) + votes
         other.vehicle = passage.vehicle or other.vehicle
+        other.best_score = max(other.best_score, passage.best_score)
         if passage.plate_value > other.plate_value:
             other.plate, other.plate_value = passage.plate, passage.plate_value
 
@@ -169,8 +179,8 @@ class Passages:
             waits = any(other.lost and other.begun for other in self._open.values())
             patience = max(config.begin_s, config.merge_s) if waits else config.begin_s
             unread = fused.text is None and passage.last_s - passage.first_s < patience
-            counts = passage.frames >= config.min_frames or passage.readings > 0
-            if counts and (over or not unread):
+            long = fused.text is not None or passage.frames >= config.min_frames
+            if long and self.is_sure(passage) and (over or not unread):
                 passage.begun = True
                 self._say(passage, "begin")
         elif not over:

@@ -31,7 +31,9 @@ from plateloop.types import (
 )
 
 NOBODY = -1
+# Seconds that a plate is drawn on after it was found: after a fruitless look, and while none was due.
 SHOWN_S = 0.5
+UNDISTURBED_S = 3.0
 SAME_VEHICLE = 0.7
 
 
@@ -50,7 +52,7 @@ class ScheduleConfig(BaseModel):
         3, ge=1, description="rounds between looks for plates without a vehicle, while vehicles show no plate"
     )
     min_plate: float = Field(8.0, ge=1, description="height in pixels below which a plate is not read")
-    color_looks: int = Field(2, ge=0, description="times that a vehicle's colour is named")
+    color_looks: int = Field(4, ge=0, description="times that a vehicle's colour is named, as it grows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +210,15 @@ class Stream:
             shown = tracks[(tracks.unseen < SHOWN_S) & (tracks.hits >= self.config.tracker.confirm)]
             for track, box, label in zip(shown.ids.tolist(), shown.boxes, shown.labels, strict=True):
                 passage = self.passages.of(track)
-                if passage is None:
+                if passage is None or not self.passages.is_sure(passage):
                     continue
                 attention = self._attend(track)
                 color = passage.color
                 name = f"{color.label} {self._labels[label]}" if color else self._labels[label]
                 attention.trail.append((float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2))
                 corners = None
-                if attention.plate is not None and abs(work.shot.time_s - attention.plate_s) < SHOWN_S:
+                shown_s = SHOWN_S if attention.blanks else UNDISTURBED_S
+                if attention.plate is not None and abs(work.shot.time_s - attention.plate_s) < shown_s:
                     corners = box[:2] + attention.plate * (box[2:] - box[:2])
                 result.append(
                     Mark(
@@ -267,7 +270,7 @@ class Stream:
         if passage is None or attention.colors >= schedule.color_looks or passage.frames < 3:
             return False
         size = float((box[2] - box[0]) * (box[3] - box[1]))
-        if size < 1.3 * attention.color_area:
+        if size < 1.5 * attention.color_area:
             return False
         attention.colors += 1
         attention.color_area = size
