@@ -37,7 +37,8 @@ def train(
     batch: Annotated[int | None, typer.Option(help="pictures a step")] = None,
     seed: Annotated[int | None, typer.Option(help="of every random number")] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="an exported ONNX or a last.pt whose weights to start from")
+        Path | None,
+        typer.Option(help="an exported ONNX or a last.pt whose weights to start from; package: the packaged"),
     ] = None,
     config: _Config = None,
     assignments: _Set = None,
@@ -46,6 +47,10 @@ def train(
     given = {"minutes": minutes, "steps": steps, "batch": batch, "seed": seed}
     overrides = [f"loop.{key}={value}" for key, value in given.items() if value is not None]
     overrides += assignments or []
+    if start_from == Path("package"):
+        from plateloop.runtime.card import package_card
+
+        start_from = package_card(network.value).with_suffix(".onnx")
     match network:
         case Network.TCNET | Network.LPDNET:
             from plateloop.training.train_detector import train_detector
