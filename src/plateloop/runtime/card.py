@@ -24,14 +24,14 @@ class Input(_Strict):
 
     width: int = Field(description="width of the network's input, pixels")
     height: int = Field(description="height of the network's input, pixels")
-    color_order: Literal["RGB", "BGR"] = Field("RGB", description="order of the three channels")
-    mean: tuple[float, float, float] = Field((0, 0, 0), description="subtracted per channel, 0..255")
-    scale: float = Field(1 / 255, description="one factor for all channels, applied after the mean")
+    color_order: Literal["RGB", "BGR"] = Field(default="RGB", description="order of the three channels")
+    mean: tuple[float, float, float] = Field(default=(0, 0, 0), description="subtracted per channel, 0..255")
+    scale: float = Field(default=1 / 255, description="one factor for all channels, applied after the mean")
     resize: Literal["letterbox", "stretch"] = Field(
         description="letterbox: keep the aspect, pad black at right and bottom; stretch: fill the input"
     )
     margin: float = Field(
-        0.0, description="share of the box's (or plate's) own size added on each side of a crop"
+        default=0.0, description="share of the box's (or plate's) own size added on each side of a crop"
     )
 
 
@@ -41,7 +41,9 @@ class Training(_Strict):
     sources: dict[str, str] = Field(description="name of each data source → its licence as stated there")
     samples: int = Field(description="distinct training pictures (synthetic ones not counted)")
     recipe: dict[str, Any] = Field(description="the training configuration, whole")
-    started_from: str | None = Field(None, description="sha256 of the ONNX that training started from")
+    started_from: str | None = Field(
+        default=None, description="sha256 of the ONNX that training started from"
+    )
     seed: int
     date: str = Field(description="ISO date on which training ended")
     hardware: str
@@ -57,21 +59,25 @@ class Card(_Strict):
     sha256: str = Field(description="of that file, lower-case hex")
     input: Input
     outputs: tuple[str, ...] = Field(description="names of the graph's outputs, in order")
-    labels: tuple[str, ...] = Field((), description="tcnet, lpdnet, colornet: class names in output order")
-    alphabet: str = Field("", description="lprnet: characters in output order, after the CTC blank")
-    regions: tuple[str, ...] = Field((), description="lprnet: regions in output order")
-    score_threshold: float = Field(0.3, description="detections or readings below it are dropped")
-    nms_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.6, description="IoU above which the lower-scored of two boxes is dropped"
+    labels: tuple[str, ...] = Field(
+        default=(), description="tcnet, lpdnet, colornet: class names in output order"
     )
-    temperature: float = Field(1.0, description="divides the logits, fitted on val: calibrates confidences")
+    alphabet: str = Field(default="", description="lprnet: characters in output order, after the CTC blank")
+    regions: tuple[str, ...] = Field(default=(), description="lprnet: regions in output order")
+    score_threshold: float = Field(default=0.3, description="detections or readings below it are dropped")
+    nms_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.6, description="IoU above which the lower-scored of two boxes is dropped"
+    )
+    temperature: float = Field(
+        default=1.0, description="divides the logits, fitted on val: calibrates confidences"
+    )
     gflops: float = Field(description="cost of one input; one multiply-add is 2 FLOPs")
     parameters: int
     training: Training
     metrics: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="set name (such as 'test/hermes_TW') → metric → value"
     )
-    limits: str = Field("", description="what the network cannot do, seen on its errors")
+    limits: str = Field(default="", description="what the network cannot do, seen on its errors")
 
 
 def load_card(path: Path) -> Card:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plateloop.data_preparation.label_repair import repaired
 from plateloop.data_preparation.manifest import NAME, Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.networks.assigner import Truth
@@ -20,7 +21,6 @@ from plateloop.training.detection_data import Picture, PictureStore, decode_pict
 from plateloop.training.detection_layout import Layout, Placed, place
 from plateloop.training.detector_config import DetectorTraining
 from plateloop.training.frame_layout import frame_layout, rare_weights
-from plateloop.training.label_repair import repaired
 from plateloop.training.pasted_plates import pasted_pictures
 from plateloop.training.plate_layout import plate_layout, plate_scenes
 from plateloop.types import FloatArray

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from plateloop.data_preparation.label_repair import repaired
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
@@ -21,7 +22,6 @@ from plateloop.runtime.session import Session
 from plateloop.training import detection_metrics as metrics
 from plateloop.training.contact_sheet import spread, write_contact_sheet
 from plateloop.training.detector_feed import dataset, frame_records
-from plateloop.training.label_repair import repaired
 from plateloop.training.pasted_plates import pasted_pictures
 from plateloop.types import Detections, FloatArray, Image
 

@@ -1,6 +1,8 @@
 """Collections: ``frames.jsonl``, ``crops.jsonl``, ``colors.jsonl``, ``stills.jsonl`` beside tars of pictures.
 
 The layout in which plateloop's own training data is kept. Each list becomes a manifest dataset of its own.
+Labels are taken over as they are, but for one source's plate boxes, which stand across their plates: these
+are laid down (`label_repair`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from plateloop.data_preparation.label_repair import repaired
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle, write_manifest
 from plateloop.errors import UserError
 
@@ -18,7 +21,7 @@ LISTS = ("frames", "crops", "colors", "stills")
 
 
 def _frame(row: dict[str, Any]) -> Record:
-    return Record(
+    record = Record(
         file=row["file"],
         width=row["width"],
         height=row["height"],
@@ -47,6 +50,7 @@ def _frame(row: dict[str, Any]) -> Record:
         # The shard tells street views (3) from portraits of vehicles (0-2), which are judged apart.
         tags=(f"shard-{row['shard']}",),
     )
+    return repaired(record)
 
 
 def _whole(row: dict[str, Any]) -> tuple[float, float, float, float]:

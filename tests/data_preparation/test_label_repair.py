@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from plateloop.data_preparation.label_repair import repaired
 from plateloop.data_preparation.manifest import Plate, Record
-from plateloop.training.label_repair import repaired
 
 
 def record(source: str) -> Record:

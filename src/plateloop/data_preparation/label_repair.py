@@ -1,4 +1,8 @@
-"""Corrects a systematic fault in a source's labels, seen on its pictures."""
+"""Corrects a systematic fault in a source's labels, seen on its pictures.
+
+`formats.collection` applies it where frames are imported; for datasets imported before, training and its
+evaluation apply it again, which changes nothing where it was done.
+"""
 
 from __future__ import annotations
 
