@@ -6,11 +6,13 @@ import sys
 
 import typer
 
-from plateloop.cli import data, testing, training
+from plateloop.cli import data, store, testing, training
 from plateloop.cli.demo import demo
+from plateloop.cli.kafka import consume, msg2kafka
 from plateloop.cli.label import label
 from plateloop.cli.read import read
 from plateloop.cli.run import run
+from plateloop.cli.video2data import video2data
 from plateloop.errors import UserError
 
 app = typer.Typer(
@@ -23,9 +25,13 @@ app = typer.Typer(
 app.command("read")(read)
 app.command("run")(run)
 app.command("demo")(demo)
+app.command("msg2kafka")(msg2kafka)
+app.command("consume")(consume)
 app.command("label")(label)
+app.command("video2data")(video2data)
 app.add_typer(data.app)
 app.add_typer(testing.app)
+app.add_typer(store.app)
 for _command in (training.train, training.evaluate, training.export, training.networks):
     app.command(_command.__name__)(_command)
 app.command("ceiling")(testing.ceiling)

@@ -144,6 +144,8 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         pipeline.stop()
+        if launched.delivery is not None:
+            launched.delivery.hurry(4)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     columns = (

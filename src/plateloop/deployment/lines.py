@@ -49,14 +49,15 @@ class LineReader:
         self._positions: dict[str, int] = {}
 
     def read(self, lines: Iterable[str]) -> Iterator[Stored]:
-        """The events of ``lines``; an unfinished last line, as a killed writer leaves it, is not yet there."""
+        """The events of ``lines``."""
         for number, line in enumerate(lines, 1):
-            if not line.strip() or not line.endswith("\n"):
+            if not line.strip():
                 continue
             try:
                 yield self._parse(line)
             except (ValueError, TypeError, AttributeError) as error:
-                self.bad += 1
+                # A last line without its end is what a killed writer leaves: no mistake.
+                self.bad += line.endswith("\n")
                 log.warning("line %d is not an event and is passed over: %s", number, _brief(error))
 
     def _parse(self, line: str) -> Stored:
@@ -137,9 +138,11 @@ def gathered(items: Iterable[Stored], most: int = 500) -> Iterator[list[Stored]]
     waiting: queue.Queue[Stored | None] = queue.Queue(most)
 
     def fill() -> None:
-        for item in items:
-            waiting.put(item)
-        waiting.put(None)
+        try:
+            for item in items:
+                waiting.put(item)
+        finally:
+            waiting.put(None)
 
     threading.Thread(target=fill, name="reader", daemon=True).start()
     while True:

@@ -69,6 +69,9 @@ MIGRATIONS: tuple[Callable[[sql.Connection], None], ...] = ()
 """What leads from each version of the tables, from 1 on, to the next; a new store has the newest at once."""
 
 
+Narrow = Callable[[sql.Select[Any]], sql.Select[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An event as it stands in the store.
@@ -164,22 +167,44 @@ class Store:
             _owe(connection, new, owed_to)
         return len(new)
 
-    def latest(self) -> Iterator[Stored]:
-        """The newest state of each id, in the order in which these came."""
+    def latest(self, narrow: Narrow = lambda query: query) -> Iterator[Stored]:
+        """The newest state of each id, in the order in which these came; of those a narrowed query's."""
         later = events.alias()
         newest = ~sql.exists().where(
             later.c.id == events.c.id, later.c.sequence > events.c.sequence
         ).correlate(events)
-        return self.select(lambda query: query.where(newest))
+        return self.select(lambda query: narrow(query.where(newest)))
 
-    def select(
-        self, narrow: Callable[[sql.Select[Any]], sql.Select[Any]] = lambda query: query
-    ) -> Iterator[Stored]:
+    def select(self, narrow: Narrow = lambda query: query) -> Iterator[Stored]:
         """All rows in order, or those of a narrowed query."""
         query = narrow(stored_columns()).order_by(events.c.row)
         with self.reading() as connection:
             for row in connection.execution_options(yield_per=500).execute(query):
                 yield as_stored(row)
+
+    def texts(self) -> list[str]:
+        """The plate texts that were ever read, each once."""
+        query = sql.select(events.c.text).where(events.c.text.is_not(None)).distinct()
+        with self.reading() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def prune(self, before: float, owed_too: bool = False) -> int:
+        """Delete the ids whose last phase came before a Unix time; returns how many phases that were.
+
+        Those with a phase that is owed to a target stay, unless ``owed_too``.
+        """
+        over = sql.select(events.c.id).group_by(events.c.id).having(sql.func.max(events.c.time) < before)
+        doomed = sql.select(events.c.row).where(events.c.id.in_(over))
+        if not owed_too:
+            owed = sql.select(events.c.id).join(deliveries, deliveries.c.row == events.c.row)
+            doomed = doomed.where(events.c.id.not_in(owed.where(deliveries.c.acknowledged.is_(None))))
+        with self.writing() as connection:
+            rows = connection.execute(doomed).scalars().all()
+            for start in range(0, len(rows), 500):
+                some = rows[start : start + 500]
+                connection.execute(deliveries.delete().where(deliveries.c.row.in_(some)))
+                connection.execute(events.delete().where(events.c.row.in_(some)))
+        return len(rows)
 
     def count(self) -> int:
         """How many rows there are."""

@@ -49,7 +49,7 @@ class Delivery:
         self._failure: str | None = None
         self._trouble: str | None = None
         self._told = False
-        self._patience = float("inf")
+        self._patience = self._deadline = float("inf")
         self._finishing = threading.Event()
         self._progress_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=config.target, daemon=True)
@@ -62,11 +62,19 @@ class Delivery:
 
     def finish(self, patience_s: float) -> int:
         """Deliver until nothing is owed or ``patience_s`` bring no acknowledgement; returns what is left."""
+        self.begin_finish(patience_s)
+        self._thread.join()
+        return outbox.debts(self._store).get(self._config.target, 0)
+
+    def begin_finish(self, patience_s: float) -> None:
+        """As ``finish``, which ``wait`` then waits for."""
         self._progress_at = time.monotonic()
         self._patience = patience_s
         self._finishing.set()
-        self._thread.join()
-        return outbox.debts(self._store).get(self._config.target, 0)
+
+    def hurry(self, seconds: float) -> None:
+        """Let ``finish`` end within ``seconds`` from now, however much is owed."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end of a thread that is finishing; returns whether it has ended."""
@@ -94,13 +102,17 @@ class Delivery:
             return self._deliver(producer)
         except SQLAlchemyError as error:
             return f"the event store fails: {str(error).splitlines()[0]}"
+        except (BufferError, client().KafkaException) as error:
+            return str(error)
         finally:
             self._close_producer(producer)
 
     def _deliver(self, producer: Producer) -> str | None:
         last, started, sent = 0, time.monotonic(), 0
         while self._failure is None:
-            if not self._flying:
+            # Asked before the store is: what was committed before the finish began must be found.
+            finishing, idle = self._finishing.is_set(), not self._flying
+            if idle:
                 # From the beginning: another writer may have committed a row of a lower number meanwhile.
                 last = 0
             room = WINDOW - len(self._flying)
@@ -114,8 +126,8 @@ class Delivery:
             self._acknowledge()
             if self._trouble and self._flying:
                 self._tell(self._trouble)
-            done = self._rate is None or room > 0
-            if self._finishing.is_set() and (self._gives_up() or (done and not batch and not self._flying)):
+            looked = room > 0 and idle
+            if finishing and (self._gives_up() or (looked and not batch)):
                 return None
         return self._failure
 
@@ -150,7 +162,8 @@ class Delivery:
             self._trouble, self._told = None, False
 
     def _gives_up(self) -> bool:
-        return self._finishing.is_set() and time.monotonic() > self._progress_at + self._patience
+        last = min(self._deadline, self._progress_at + self._patience)
+        return self._finishing.is_set() and time.monotonic() >= last
 
     def _tell(self, problem: str) -> None:
         if not self._told:
@@ -170,8 +183,10 @@ class Delivery:
         return producer
 
     def _close_producer(self, producer: Producer) -> None:
-        # What is still under way is unmarked in the store, and will be sent again in order.
+        # What is still under way then is unmarked in the store, and will be sent again in order.
         failure = self._failure
+        if failure is None:
+            producer.flush(0.5)
         producer.purge()
         producer.flush(1)
         self._failure = failure
