@@ -1,5 +1,6 @@
 """Small videos for the tests of streams, each made by PyAV."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
+from plateloop.deployment.kafka import payloads
 from plateloop.frame import Frame
 from plateloop.geometry import boxes_to_corners, coverage
 from plateloop.types import Color, Detections, Event, EventPlate, EventVehicle, Plates, Reading
@@ -228,3 +231,19 @@ def passage() -> Callable[..., Event]:
         return Event(id=id, phase=phase, **{**fields, **keys})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def validate() -> Callable[[str, Any], None]:
+    """``validate(schema, message)``: fails where a Kafka message is not of the package's JSON Schema."""
+    folder = Path(payloads.__file__).parent / "schemas"
+    validators = {}
+    for name in payloads.SCHEMAS:
+        schema = json.loads((folder / f"{name}.schema.json").read_text())
+        Draft202012Validator.check_schema(schema)
+        validators[name] = Draft202012Validator(schema)
+
+    def check(schema: str, message: Any) -> None:
+        validators[schema].validate(message)
+
+    return check
