@@ -133,3 +133,9 @@ def test_backgrounds_without_vehicles_come_from_anywhere(dataset: Path) -> None:
     plain = [record.model_copy(update={"vehicles": ()}) for record in read_manifest(dataset)]
     write_manifest(dataset, plain)
     assert load_backgrounds(dataset, 12, seed=0).shape == (12, 64, 160, 3)
+
+
+def test_square_plates_are_drawn_more() -> None:
+    plates = replace(_plates(["a", "b"], ["A1", "B"]), aspects=np.array([1.4, 4.5], np.float32))
+    weights = draw_weights(plates, Balance(boosts={}, square=3.0))
+    assert weights[0] / weights[1] == pytest.approx(3)

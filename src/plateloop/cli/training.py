@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from plateloop.errors import UserError
 
 
 class Network(StrEnum):
@@ -20,7 +23,7 @@ class Network(StrEnum):
 
 _Data = Annotated[Path, typer.Option("--data", help="folder of manifest datasets, such as DIR/frames")]
 _Out = Annotated[Path, typer.Option("--out", help="folder of the run; one that exists is continued")]
-_Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N")]
+_Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; with all also several: cuda:0,cuda:1")]
 _Config = Annotated[Path | None, typer.Option(help="YAML whose keys replace the defaults")]
 _Set = Annotated[
     list[str] | None, typer.Option("--set", help="one key: loop.learning_rate=1e-3 (repeatable)")
@@ -28,7 +31,7 @@ _Set = Annotated[
 
 
 def train(
-    network: Network,
+    network: Annotated[str, typer.Argument(help="tcnet, lpdnet, lprnet, colornet, or all at a time")],
     data: _Data,
     out: _Out,
     device: _Device = "cpu",
@@ -36,6 +39,7 @@ def train(
     steps: Annotated[int | None, typer.Option(help="optimizer steps of the schedule")] = None,
     batch: Annotated[int | None, typer.Option(help="pictures a step")] = None,
     seed: Annotated[int | None, typer.Option(help="of every random number")] = None,
+    only: Annotated[str | None, typer.Option(help="with all: these, such as tcnet,lprnet")] = None,
     start_from: Annotated[
         Path | None,
         typer.Option(help="an exported ONNX or a last.pt whose weights to start from; package: the packaged"),
@@ -43,19 +47,39 @@ def train(
     config: _Config = None,
     assignments: _Set = None,
 ) -> None:
-    """Train NETWORK and leave its ONNX, card, curve, metrics and sample predictions in OUT."""
+    """Train NETWORK and leave its ONNX, card, curve, metrics and sample predictions in OUT.
+
+    With `all`, each network trains in a process of its own, in OUT/NETWORK with OUT/NETWORK.log; `--set
+    NETWORK:key=value` is for one of them.
+    """
     given = {"minutes": minutes, "steps": steps, "batch": batch, "seed": seed}
     overrides = [f"loop.{key}={value}" for key, value in given.items() if value is not None]
     overrides += assignments or []
+    if network == "all":
+        from plateloop.training.together import NETWORKS, commands, run
+
+        if minutes is None:
+            raise UserError("train all: give --minutes, which each network may take")
+        names = only.split(",") if only else NETWORKS
+        start = None if start_from is None else str(start_from)
+        cores = len(os.sched_getaffinity(0))
+        if config is not None:
+            raise UserError("train all: --config is for one network; use --set NETWORK:key=value")
+        jobs = commands(names, data, out, device.split(","), minutes, cores, overrides[1:], start)
+        if failed := run(jobs, out):
+            raise UserError(f"{', '.join(failed)} failed; see {out / (failed[0] + '.log')}")
+        return
+    if network not in list(Network):
+        raise UserError(f"{network}: no such network; there are {', '.join(Network)} and all")
     if start_from == Path("package"):
         from plateloop.runtime.card import package_card
 
-        start_from = package_card(network.value).with_suffix(".onnx")
-    match network:
+        start_from = package_card(Network(network).value).with_suffix(".onnx")
+    match Network(network):
         case Network.TCNET | Network.LPDNET:
             from plateloop.training.train_detector import train_detector
 
-            train_detector(network.value, data, out, device, config, overrides, start_from)
+            train_detector(network, data, out, device, config, overrides, start_from)
         case Network.LPRNET:
             from plateloop.training.train_reader import train_reader
 

@@ -28,6 +28,9 @@ class Mix(BaseModel):
 
     real_share: float = Field(0.45, description="share of real plates in a batch")
     two_rows: float = Field(0.3, description="share of the synthetic plates that have two rows")
+    fresh: int = Field(
+        64, description="newly rendered plates that enter the pool each step, once all its slots are filled"
+    )
     balance: Balance = Field(Balance(), description="how often each real plate is drawn")
     synthetic_spread: Spread = Field(
         Spread(boxes=0.5, rotation=6.0, shear=0.15, perspective=0.08, squeeze=0.25),
@@ -124,7 +127,8 @@ class ReadingBatches(Iterator[Batch]):
     @torch.no_grad()
     def __next__(self) -> Batch:
         if self._step % REFRESH_EVERY == 0:
-            self._pool.refresh()
+            filled = self._pool.filled
+            self._pool.refresh(REFRESH_EVERY * self._mix.fresh if filled else 8192)
         self._step += 1
         made, steps, drawn = self.synthetic(self._synthetic)
         pick = torch.multinomial(self._draw, self._real, replacement=True)

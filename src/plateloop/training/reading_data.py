@@ -52,6 +52,9 @@ class Balance(BaseModel):
         ("openalpr_seg_US",),
         description="sources that write the letter O as 0 in part: either is taken for right",
     )
+    square: float = Field(
+        1.0, description="factor on how often plates less than 2.2 times as wide as high (two rows) are drawn"
+    )
     hold_out: tuple[str, ...] = Field(
         (), description="sources left out of training, to see how it generalises"
     )
@@ -235,7 +238,7 @@ def draw_weights(plates: RealPlates, balance: Balance) -> FloatArray:
         ]
     )
     total = np.bincount(index, weights, len(names))
-    weights *= (part / total)[index]
+    weights *= (part / total)[index] * np.where(plates.aspects < 2.2, balance.square, 1.0)
     return np.asarray(weights / weights.sum(), np.float32)
 
 
