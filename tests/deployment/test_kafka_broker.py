@@ -1,0 +1,371 @@
+"""Delivery to a real Kafka broker that is killed, and from processes that are killed."""
+
+import fcntl
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import av
+import numpy as np
+import pytest
+
+from plateloop.deployment import outbox
+from plateloop.deployment.kafka.config import KafkaConfig
+from plateloop.deployment.kafka.consume import Record, consume
+from plateloop.deployment.kafka.delivery import Delivery
+from plateloop.deployment.lines import simulate
+from plateloop.deployment.store import Store, Stored
+
+kafka = pytest.importorskip("confluent_kafka", reason="needs the extra kafka")
+admin = pytest.importorskip("confluent_kafka.admin", reason="needs the extra kafka")
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Broker:
+    """One Kafka node on loopback; ``process`` is its JVM."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.home, self.folder = home, folder
+        port, controller = free_port(), free_port()
+        self.address = f"127.0.0.1:{port}"
+        text = (home / "config" / "server.properties").read_text()
+        text = text.replace("9092", str(port)).replace("9093", str(controller))
+        text += f"\nlog.dirs={folder / 'data'}\ngroup.initial.rebalance.delay.ms=0\n"
+        (folder / "server.properties").write_text(text)
+        self.run("kafka-storage.sh", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c")
+        self.start()
+
+    def run(self, script: str, *arguments: str) -> None:
+        subprocess.run(
+            [self.home / "bin" / script, *arguments, self.folder / "server.properties"],
+            check=True,
+            capture_output=True,
+        )
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.home / "bin" / "kafka-server-start.sh", self.folder / "server.properties"],
+                stdout=log,
+                stderr=log,
+            )
+        client = admin.AdminClient({"bootstrap.servers": self.address}, logger=logging.getLogger("broker"))
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                client.list_topics(timeout=1)
+                return
+            except kafka.KafkaException:
+                assert time.monotonic() < deadline and self.process.poll() is None, (
+                    "the broker does not start"
+                )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def kafka_home() -> Path:
+    """``KAFKA_HOME``, or the shared distribution, unpacked once and kept for later sessions."""
+    if "KAFKA_HOME" in os.environ:
+        return Path(os.environ["KAFKA_HOME"])
+    archives = sorted((ROOT.parent / "shared" / "kafka").glob("kafka-*.tar.xz"))
+    if not archives:
+        pytest.skip("no Kafka: neither KAFKA_HOME nor shared/kafka beside the checkout")
+    folder = Path(tempfile.gettempdir()) / f"plateloop-{os.getuid()}-{archives[-1].name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            with tarfile.open(archives[-1]) as archive:
+                archive.extractall(folder, filter="data")
+            (folder / "complete").touch()
+    return folder / "kafka"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("no Java, which Kafka needs")
+    started = Broker(kafka_home(), tmp_path_factory.mktemp("kafka"))
+    yield started
+    started.kill()
+
+
+def events(count: int) -> Iterator[list[Stored]]:
+    """So many stored events of four cameras, in lists."""
+    made = simulate(1e9)
+    while count > 0:
+        yield [next(made) for _ in range(min(100, count))]
+        count -= 100
+
+
+def filled(path: Path, count: int, target: str | None = None) -> Store:
+    store = Store.open(path)
+    for batch in events(count):
+        store.load(batch, [target] if target else [])
+    return store
+
+
+def read(broker: Broker, topic: str) -> list[Record]:
+    batches = consume(broker.address, topic, None, None, True, threading.Event())
+    return [record for batch in batches for record in batch]
+
+
+def key(item: Stored) -> tuple[str, int]:
+    return item.event.id, item.sequence
+
+
+def assert_all_there_in_order(store: Store, records: list[Record]) -> None:
+    """Nothing lost, and the first copies of each source's events in their order."""
+    got = [record.stored for record in records if record.stored is not None]
+    assert len(got) == len(records)
+    assert {key(item) for item in got} == {key(item) for item in store.select()}
+    seen: dict[str, list[int]] = defaultdict(list)
+    for item in got:
+        if item.sequence not in seen[item.event.source]:
+            seen[item.event.source].append(item.sequence)
+    assert all(numbers == sorted(numbers) for numbers in seen.values())
+
+
+def command(*arguments: Any) -> list[str]:
+    return [sys.executable, "-m", "plateloop", *map(str, arguments)]
+
+
+def call(*arguments: Any, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, timeout=90, input=text
+    )
+
+
+@pytest.mark.parametrize("schema", ["custom", "full", "minimal"])
+def test_every_event_arrives_once_in_order_and_valid(
+    broker: Broker, tmp_path: Path, schema: Any, validate: Callable[[str, Any], None]
+) -> None:
+    config = KafkaConfig(servers=broker.address, topic=f"all-{schema}", payload=schema)
+    store = filled(tmp_path / "s.db", 300, config.target)
+    delivery = Delivery(store, config)
+    delivery.start()
+    assert delivery.finish(30) == 0 and delivery.delivered == 300
+    records = read(broker, config.topic)
+    assert len(records) == 300
+    assert_all_there_in_order(store, records)
+    for record in records:
+        validate(schema, json.loads(record.payload))
+    # What a store holds is what a store gets back.
+    back = {key(r.stored): (r.stored.event, r.stored.time) for r in records if r.stored is not None}
+    assert back == {key(item): (item.event, item.time) for item in store.select()}
+
+
+def test_a_sensor_keeps_to_one_partition(broker: Broker, tmp_path: Path) -> None:
+    config = KafkaConfig(servers=broker.address, topic="keys")
+    store = filled(tmp_path / "s.db", 200, config.target)
+    delivery = Delivery(store, config)
+    delivery.start()
+    assert delivery.finish(30) == 0
+    reader = kafka.Consumer(
+        {"bootstrap.servers": broker.address, "group.id": "keys", "auto.offset.reset": "earliest"}
+    )
+    reader.subscribe(["keys"])
+    places: dict[bytes, set[int]] = defaultdict(set)
+    for _ in range(200):
+        message = reader.poll(20)
+        places[message.key()].add(message.partition())
+        assert json.loads(message.value())["sensor"]["id"].encode() == message.key()
+    reader.close()
+    assert len(places) == 4 and all(len(partitions) == 1 for partitions in places.values())
+
+
+def test_a_broker_killed_in_the_middle_loses_nothing(
+    broker: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = KafkaConfig(servers=broker.address, topic="killed-broker")
+    store = filled(tmp_path / "s.db", 3000, config.target)
+    delivery = Delivery(store, config, rate=1500)
+    delivery.start()
+    while delivery.delivered < 500:
+        time.sleep(0.01)
+    broker.kill()
+    assert 0 < outbox.debts(store)[config.target] < 3000
+    # The run goes on, and what it brings waits.
+    store.load(next(events(100)), [config.target])
+    time.sleep(1)
+    broker.start()
+    assert delivery.finish(40) == 0
+    records = read(broker, config.topic)
+    assert_all_there_in_order(store, records)
+    assert len(caplog.records) <= 1, caplog.text
+
+
+def test_a_sender_killed_at_any_moment_goes_on_where_it_was(broker: Broker, tmp_path: Path) -> None:
+    store = filled(tmp_path / "s.db", 3000)
+    send = command(
+        "msg2kafka", tmp_path / "s.db", "--kafka", f"{broker.address}/killed-sender", "--rate", 1500
+    )
+    target = f"kafka:{broker.address}/killed-sender"
+    chance = random.Random(4)
+    for _ in range(4):
+        with subprocess.Popen(send, stdout=subprocess.DEVNULL) as process:
+            before = outbox.debts(store).get(target, 3000)
+            while process.poll() is None and outbox.debts(store).get(target, 3000) > before - 50:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 0.3))
+            process.kill()
+    assert 0 < outbox.debts(store)[target] < 3000
+    done = subprocess.run(send, capture_output=True, text=True, check=True)
+    assert "0 waiting" in done.stdout
+    records = read(broker, "killed-sender")
+    assert_all_there_in_order(store, records)
+    copies = defaultdict(set)
+    for record in records:
+        copies[json.loads(record.payload)["messageid"]].add(record.payload)
+    # Whatever came twice came with the same id.
+    assert len(copies) == 3000 and all(len(same) == 1 for same in copies.values())
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cars one after the other for the toy networks."""
+    path = tmp_path_factory.mktemp("clips") / "cars.mp4"
+    with av.open(str(path), "w") as writer:
+        stream = writer.add_stream("libx264", rate=10, options={"crf": "10", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
+        for number in range(600):
+            rgb = np.full((384, 640, 3), 20, np.uint8)
+            x = 10 + 10 * (number % 60)
+            if number % 60 < 20:
+                rgb[80:300, x : x + 200] = (0, 0, 255)
+                rgb[240:270, x + 60 : x + 140] = (255, 142, 0)
+            writer.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        writer.mux(stream.encode(None))
+    return path
+
+
+def pipeline(clip: Path, weights: Path, folder: Path, address: str) -> list[str]:
+    page = folder / "page.yaml"
+    page.write_text("fusion: {min_length: 1}\nnetworks: {threads: 1}\n")
+    return command(
+        "run", clip, "--config", page, "--weights", weights, "--out", folder / "out", "--no-overlay",
+        "--json", "--kafka", address,
+    )  # fmt: skip
+
+
+def test_a_run_killed_at_any_moment_has_stored_what_it_told(
+    broker: Broker, clip: Path, toy_weights: Path, tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    told: set[tuple[str, str, Any]] = set()
+    start = pipeline(clip, toy_weights, tmp_path, f"{broker.address}/killed-run")
+    for _ in range(3):
+        with subprocess.Popen(start, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline()]
+            time.sleep(chance.uniform(0, 0.4))
+            process.kill()
+            lines += process.stdout.readlines()
+        for line in lines:
+            if line.endswith("\n"):
+                event = json.loads(line)
+                told.add((event["id"], event["phase"], event["confidence"]))
+    assert told
+    store = Store.open(tmp_path / "out" / "plateloop.db")
+    assert told <= {(i.event.id, i.event.phase, i.event.confidence) for i in store.select()}
+    done = subprocess.run(start, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr == ""
+    assert outbox.debts(store) == {f"kafka:{broker.address}/killed-run": 0}
+    assert_all_there_in_order(store, read(broker, "killed-run"))
+
+
+def test_without_a_broker_a_run_goes_on_and_its_events_wait(
+    broker: Broker, clip: Path, toy_weights: Path, tmp_path: Path
+) -> None:
+    topic = f"waited-{uuid4()}"
+    start = pipeline(clip, toy_weights, tmp_path, f"127.0.0.1:{free_port()}/{topic}")
+    (tmp_path / "page.yaml").write_text(
+        "fusion: {min_length: 1}\nnetworks: {threads: 1}\nkafka: {patience_s: 0.5}\n"
+    )
+    done = subprocess.run(start, capture_output=True, text=True, check=False)
+    warning, rest = done.stderr.splitlines()
+    assert done.returncode == 1 and "refused" in warning and "wait in the store" in rest
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len({event["id"] for event in events}) == 10 and events[-1]["phase"] == "end"
+    # Started again with the broker's right address, it delivers those first.
+    later = pipeline(clip, toy_weights, tmp_path, f"{broker.address}/{topic}")
+    assert subprocess.run(later, capture_output=True, text=True, check=False).returncode == 0
+    records = read(broker, topic)
+    got = [record.stored.event.id for record in records if record.stored is not None]
+    assert got[: len(events)] == [event["id"] for event in events] and len(got) > len(events)
+
+
+def test_consumers_load_each_event_once(broker: Broker, tmp_path: Path) -> None:
+    address = f"{broker.address}/consumed"
+    store = filled(tmp_path / "s.db", 200)
+    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
+    # The same lines by another way: all come twice.
+    lines = "".join(line + "\n" for line in map(as_text, store.select()))
+    assert call("msg2kafka", "-", "--kafka", address, text=lines).returncode == 0
+    for target, loads in (("into.db", "200 events new"), ("into.jsonl", "200 events new")):
+        for expected in (loads, "0 events new"):
+            done = call("consume", "--kafka", address, "--until-end", "--into", tmp_path / target)
+            assert done.returncode == 0 and f"400 messages read, {expected}" in done.stderr
+    loaded = {key(i): i.event for i in Store.open(tmp_path / "into.db").select()}
+    assert loaded == {key(i): i.event for i in store.select()}
+    assert len((tmp_path / "into.jsonl").read_text().splitlines()) == 200
+    # A group goes on where it stopped.
+    printed = [call("consume", "--kafka", address, "--until-end", "--group", "g").stdout for _ in range(2)]
+    assert len(printed[0].splitlines()) == 400 and printed[1] == ""
+
+
+def as_text(item: Stored) -> str:
+    from plateloop.deployment.lines import as_line
+
+    return as_line(item)
+
+
+def test_lines_of_a_file_are_sent_once_though_it_grows(broker: Broker, tmp_path: Path) -> None:
+    store = filled(tmp_path / "s.db", 40)
+    lines = [item.event.model_dump_json() + "\n" for item in store.select()]
+    file = tmp_path / "events.jsonl"
+    address = f"{broker.address}/lines"
+    file.write_text("".join(lines[:30]) + lines[30][:50])
+    first = call("msg2kafka", file, "--kafka", address, "--schema", "full")
+    assert first.returncode == 0 and first.stdout.startswith("30 events")
+    file.write_text("".join(lines) + '{"no": "event"}\n')
+    second = call("msg2kafka", file, "--kafka", address, "--schema", "full")
+    assert second.returncode == 2 and second.stdout.startswith("10 events")
+    assert "1 lines are not events" in second.stderr
+    assert len(read(broker, "lines")) == 40
+
+
+def test_a_signal_ends_a_simulation_with_everything_delivered(broker: Broker) -> None:
+    with subprocess.Popen(
+        command("msg2kafka", "--simulate", 50, "--kafka", f"{broker.address}/made-up"),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        time.sleep(3)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=15)
+    assert process.returncode == 0 and out.endswith("0 waiting\n")
+    assert len(read(broker, "made-up")) == int(out.split()[0]) > 20
