@@ -216,8 +216,8 @@ def test_the_package_reads_real_photographs(collection: Path, tmp_path: Path) ->
         record
         for record in read_manifest(collection / "frames")
         if record.split == "val" and any(p.text and p.annotation == "agreed" for p in record.plates)
-    ][::5][:40]
-    assert len(chosen) > 10
+    ]
+    assert len(chosen) > 40
     result = run(*(collection / "frames" / record.file for record in chosen), "--json")
     assert (result.returncode, result.stderr) == (0, "")
     expected = [p.text for r in chosen for p in r.plates if p.text and p.annotation == "agreed"]
@@ -227,7 +227,7 @@ def test_the_package_reads_real_photographs(collection: Path, tmp_path: Path) ->
         for p in r.plates
         if p.text and p.annotation == "agreed"
     ]
-    assert np.mean([text in texts for text, texts in zip(expected, found, strict=True)]) > 0.8
+    assert np.mean([text in texts for text, texts in zip(expected, found, strict=True)]) >= 0.9
 
 
 @pytest.mark.usefixtures("package_weights")
@@ -243,4 +243,4 @@ def test_the_package_reads_real_crops(collection: Path) -> None:
         record["plates"][0]["text"] == truth.plates[0].text
         for record, truth in zip(objects(result), chosen, strict=True)
     ]
-    assert np.mean(hits) > 0.85
+    assert np.mean(hits) >= 0.9
