@@ -7,7 +7,7 @@ const clean = (text) => text.toUpperCase().replace(/[^A-Z0-9]/g, "").slice(0, 16
 export class Wall {
   constructor(told) {
     this.told = told;
-    this.key = null;
+    this.number = null;
     this.start = 0;
     this.items = [];
     this.current = 0;
@@ -20,7 +20,7 @@ export class Wall {
   async begin() {
     try {
       const { wall, total } = await api.wall($("wall-state").value, $("wall-order").value);
-      this.key = wall;
+      this.number = wall;
       if (total) await this.open(0); else this.empty();
     } catch (error) { toast(error.message); }
   }
@@ -35,7 +35,7 @@ export class Wall {
   async open(start, last = false) {
     $("wall").classList.add("loading");
     let data;
-    try { data = await api.wallPage(this.key, start, PAGE); } catch (error) {
+    try { data = await api.wallPage(this.number, start, PAGE); } catch (error) {
       if (error.status === 410) return this.begin();
       return toast(error.message);
     } finally { $("wall").classList.remove("loading"); }
