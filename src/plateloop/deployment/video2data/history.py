@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,20 +77,25 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A round in which a track's vehicle was not found, though ``length`` rounds before and after it was."""
+    """A round in which a track's vehicle was not found, though it was before and after.
+
+    All ``length`` rounds of one gap have the round before it as their ``run``.
+    """
 
     round: int
     track: int
     box: Box
     score: float
     length: int
+    run: int
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A vehicle without a plate whose track shows one close by: where it should be, and how sure that is.
 
-    ``between``: it was seen before and after. ``score`` is the lesser of these plates' scores.
+    ``between``: it was seen before and after. ``score`` is the lesser of these plates' scores. ``run`` is the
+    same for all rounds between two sightings of the plate.
     """
 
     round: int
@@ -97,6 +103,7 @@ class Missing:
     corners: Corners
     score: float
     between: bool
+    run: int
 
 
 @dataclass
@@ -167,30 +174,31 @@ class History:
                 share = (self.rounds[number].time_s - start) / (end - start)
                 box = _between(np.array(first.vehicle.box), np.array(last.vehicle.box), share)
                 score = min(first.vehicle.confidence, last.vehicle.confidence)
-                yield Gap(number, first.track, _box(box), score, after - before - 1)
+                yield Gap(number, first.track, _box(box), score, after - before - 1, before)
 
     def _missing(self, sights: list[tuple[int, Sight]]) -> Iterator[Missing]:
         shown = [(number, sight) for number, sight in sights if sight.vehicle and sight.plate]
         for number, sight in sights:
             if sight.vehicle is None or sight.plate is not None:
                 continue
-            now = self.rounds[number].time_s
-            before = [s for n, s in shown if n < number and now - self.rounds[n].time_s <= NEAR_S][-1:]
-            after = [s for n, s in shown if n > number and self.rounds[n].time_s - now <= NEAR_S][:1]
-            near = before + after
-            if not near:
-                continue
-            share = np.mean([_share(other) for other in near], 0)
-            x1, y1, x2, y2 = sight.vehicle.box
-            quad = share * (x2 - x1, y2 - y1) + (x1, y1)
             frame = self.rounds[number]
-            if (quad < 0).any() or (quad > (frame.width, frame.height)).any():
+            run = bisect_left(shown, number, key=lambda item: item[0])
+            near = [
+                other
+                for at, other in shown[max(0, run - 1) : run + 1]
+                if abs(self.rounds[at].time_s - frame.time_s) <= NEAR_S
+            ]
+            shares = np.array([_share(other) for other in near], np.float32)
+            if not near or _moved(shares):
                 continue
+            x1, y1, x2, y2 = sight.vehicle.box
+            quad = shares.mean(0) * (x2 - x1, y2 - y1) + (x1, y1)
             corners = as_corners(quad)
-            if _shows(frame, around(corners)):
+            outside = (quad < 0).any() or (quad > (frame.width, frame.height)).any()
+            if outside or _shows(frame, around(corners)):
                 continue
             score = min(other.plate.score for other in near if other.plate)
-            yield Missing(number, sight, corners, score, len(near) == 2)
+            yield Missing(number, sight, corners, score, len(near) == 2, run)
 
 
 def as_corners(quad: FloatArray) -> Corners:
@@ -217,6 +225,12 @@ def _share(sight: Sight) -> FloatArray:
     assert sight.vehicle is not None and sight.plate is not None
     x1, y1, x2, y2 = sight.vehicle.box
     return np.asarray((np.array(sight.plate.corners) - (x1, y1)) / (x2 - x1, y2 - y1), np.float32)
+
+
+def _moved(shares: FloatArray) -> bool:
+    # Whether plates (N, 4, 2), in shares of a vehicle, lie apart by more than half their size: two plates.
+    size = np.ptp(shares, 1).mean(0)
+    return bool((np.ptp(shares.mean(1), 0) > size / 2).any())
 
 
 def _between(first: FloatArray, last: FloatArray, share: float) -> FloatArray:

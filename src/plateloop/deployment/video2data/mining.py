@@ -33,6 +33,9 @@ WEAKER = 0.2
 EACH = 4
 """Most causes of one kind that a track brings forward, before pictures are compared."""
 
+WORTH = 0.1
+"""Score below which a cause is not worth anybody's time."""
+
 BARE_WIDTH = 0.12
 """Width of a vehicle in shares of the picture's from which it should show a plate, if it has one."""
 
@@ -54,9 +57,15 @@ class Cause:
 
 
 def causes(history: History) -> list[Cause]:
-    """All causes in a history that are worth a look, of each track and kind the ``EACH`` best."""
-    kinds: defaultdict[tuple[int, str], list[Cause]] = defaultdict(list)
+    """The causes in a history that are worth a look: of those that say the same the best, and of each track
+    and reason the ``EACH`` best of these."""
+    best: dict[tuple[str, str], Cause] = {}
     for cause in (*_by_track(history), *_missed_plates(history), *_missed_vehicles(history)):
+        before = best.get((cause.reason, cause.key))
+        if cause.score >= WORTH and (before is None or cause.score > before.score):
+            best[cause.reason, cause.key] = cause
+    kinds: defaultdict[tuple[int, str], list[Cause]] = defaultdict(list)
+    for cause in best.values():
         kinds[cause.track, cause.reason].append(cause)
     return [cause for found in kinds.values() for cause in sorted(found, key=lambda c: -c.score)[:EACH]]
 
@@ -137,7 +146,8 @@ def _missed_plates(history: History) -> Iterator[Cause]:
         if not sight.looked or sight.vehicle is None:
             continue
         size = float(np.clip((box[3] - box[1]) / CLEAR, 0.2, 1))
-        score = missing.score * size * (0.9 if missing.between else 0.5)
+        # Squared: a plate that is barely found elsewhere says little.
+        score = missing.score**2 * size * (1.0 if missing.between else 0.6)
         when = "before and after" if missing.between else "next to this frame"
         detail = f"no plate on a {sight.vehicle.label} that shows one {when} ({missing.score:.2f})"
         yield Cause(
@@ -147,7 +157,7 @@ def _missed_plates(history: History) -> Iterator[Cause]:
             score,
             detail,
             sight.vehicle.box,
-            f"{sight.track}:missed-plate:{missing.round}",
+            f"{sight.track}:missed-plate:{missing.run}",
         )
 
 
@@ -160,5 +170,5 @@ def _missed_vehicles(history: History) -> Iterator[Cause]:
         detail = f"no {label} where one was before and after ({gap.score:.2f}), {gap.length} rounds long"
         score = gap.score / (1 + 0.2 * (gap.length - 1))
         yield Cause(
-            gap.round, gap.track, "missed-vehicle", score, detail, gap.box, f"{gap.track}:gap:{gap.round}"
+            gap.round, gap.track, "missed-vehicle", score, detail, gap.box, f"{gap.track}:gap:{gap.run}"
         )

@@ -130,7 +130,8 @@ def observe(
 def save(frame: Frame, path: Path, quality: int) -> None:
     """Write a frame as a picture, of the kind that the path's suffix says."""
     bgr = cv2.cvtColor(frame.rgb(), cv2.COLOR_RGB2BGR)
-    if not cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, quality]):
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    if not cv2.imwrite(str(path), bgr, options):
         raise UserError(f"{path}: cannot be written; is the disk full?")
 
 
