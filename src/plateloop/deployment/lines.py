@@ -77,17 +77,18 @@ class LineFile:
     def __init__(self, path: Path) -> None:
         """Open or make the file; a last line that was cut off goes. Raises UserError where that fails."""
         self._known: set[bytes] = set()
+        whole = 0
         try:
-            self._file = path.open("a+b")
-            self._file.seek(0)
-            whole = 0
-            for line in self._file:
-                if not line.endswith(b"\n"):
-                    break
-                whole += len(line)
-                data = json.loads(line)
-                self._known.add(_digest(data["id"], data["sequence"]))
-            self._file.truncate(whole)
+            with path.open("a+b") as file:
+                file.seek(0)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    whole += len(line)
+                    data = json.loads(line)
+                    self._known.add(_digest(data["id"], data["sequence"]))
+                file.truncate(whole)
+            self._file = path.open("ab")
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
