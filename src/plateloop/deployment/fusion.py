@@ -48,7 +48,7 @@ class FusionConfig(BaseModel):
     keep: int = Field(32, ge=1, description="readings of a vehicle that are kept, the best ones")
     min_confidence: float = Field(0.4, ge=0, le=1, description="below it the text is not given (null)")
     min_confidence_single: float = Field(
-        0.7, ge=0, le=1, description="the same where only one reading supports the text"
+        0.6, ge=0, le=1, description="the same where only one reading supports the text"
     )
     min_length: int = Field(3, ge=1, description="shorter texts are not given")
     settled_confidence: float = Field(
