@@ -1,0 +1,110 @@
+"""The same store in a private PostgreSQL."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from plateloop.deployment import outbox
+from plateloop.deployment.lines import simulate
+from plateloop.deployment.store import Store
+from plateloop.types import Event
+
+pytest.importorskip("psycopg", reason="needs the extra postgres")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The URL of a database on loopback."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = str(debian[-1]) if debian else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("no PostgreSQL (initdb)")
+    # It refuses to run as root.
+    be = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+    # Not in pytest's folder, which only its owner may enter.
+    folder = Path(tempfile.mkdtemp(prefix="plateloop-postgres-"))
+    if be:
+        shutil.chown(folder, "postgres")
+    subprocess.run(
+        [*be, initdb, "-D", folder / "data", "-U", "plateloop", "-A", "trust", "-N"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*be, Path(initdb).with_name("postgres"), "-D", folder / "data", *options], stderr=log, cwd="/"
+        )
+    deadline = time.monotonic() + 30
+    while not answers(port):
+        assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+        time.sleep(0.1)
+    yield f"postgresql://plateloop:secret@127.0.0.1:{port}/postgres"
+    process.terminate()
+    process.wait(20)
+    shutil.rmtree(folder)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def opened(server: str) -> Iterator[Store]:
+    store = Store.open(server)
+    yield store
+    with store.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE events, deliveries, streams, plateloop_schema")
+    store.close()
+
+
+def test_numbers_states_and_debts(opened: Store, passage: Callable[..., Event]) -> None:
+    hostile = "'); DROP TABLE events; -- %s"
+    opened.append([passage("a", "begin", source=hostile)], 1.0, owed_to=["kafka:x:1/t_t"])
+    (row,) = opened.append([passage("a", "end", source=hostile)], 2.0, 7, 3, ["kafka:x:1/t_t"])
+    assert [(i.sequence, i.event.phase) for i in opened.select()] == [(1, "begin"), (2, "end")]
+    assert list(opened.latest()) == [row]
+    outbox.acknowledge(opened, "kafka:x:1/t_t", [row.row])
+    outbox.take_over(opened, "kafka:y:1/t_t", r"kafka:%/t\_t")
+    outbox.owe_everything(opened, "kafka:z:1/t_t")
+    assert outbox.debts(opened) == {"kafka:x:1/t_t": 1, "kafka:y:1/t_t": 1, "kafka:z:1/t_t": 2}
+    assert opened.texts() == ["3047002"] and opened.prune(10) == 0 and opened.prune(10, owed_too=True) == 2
+
+
+def test_loaded_once(opened: Store) -> None:
+    made = list(islice(simulate(1e9), 200))
+    assert (opened.load(made), opened.load(made)) == (200, 0)
+    assert {(i.event.id, i.sequence) for i in opened.select()} == {(i.event.id, i.sequence) for i in made}
+
+
+def test_many_writers_give_each_number_once(
+    opened: Store, server: str, passage: Callable[..., Event]
+) -> None:
+    def write(name: str) -> None:
+        mine = Store.open(server)
+        for number in range(30):
+            mine.append([passage(f"{name}{number}", "end")], 1.0, owed_to=["x"])
+        mine.close()
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    rows = list(opened.select())
+    assert [row.sequence for row in rows] == list(range(1, 91))
+    assert len(outbox.owed(opened, "x")) == 90
