@@ -111,7 +111,7 @@ def test_a_migration_that_fails_changes_nothing(
     ("place", "said"),
     [
         ("absent.db", "no such store"),
-        ("text.db", "not an event store"),
+        ("text.db", "cannot be opened as an event store"),
         ("other.db", "holds no event store"),
         ("mysql://u:secret@h/d", "SQLite or PostgreSQL"),
         ("postgresql://u:secret@127.0.0.1:1/d", "127.0.0.1"),

@@ -18,7 +18,7 @@ from plateloop.deployment.lines import simulate
 from plateloop.deployment.store import Store
 from plateloop.types import Event
 
-pytest.importorskip("psycopg", reason="needs the extra postgres")
+psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +48,23 @@ def server() -> Iterator[str]:
         process = subprocess.Popen(
             [*be, Path(initdb).with_name("postgres"), "-D", folder / "data", *options], stderr=log, cwd="/"
         )
+    url = f"postgresql://plateloop:secret@127.0.0.1:{port}/postgres"
     deadline = time.monotonic() + 30
-    while not answers(port):
+    while not answers(url):
         assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
         time.sleep(0.1)
-    yield f"postgresql://plateloop:secret@127.0.0.1:{port}/postgres"
+    yield url
     process.terminate()
     process.wait(20)
     shutil.rmtree(folder)
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def answers(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture

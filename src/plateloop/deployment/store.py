@@ -115,9 +115,7 @@ class Store:
         except ModuleNotFoundError as error:
             raise UserError(f"{shown}: needs the Python package {error.name}; install it") from None
         except (SQLAlchemyError, OSError) as error:
-            raise UserError(
-                f"{file or shown}: not an event store that can be opened ({_why(error)})"
-            ) from None
+            raise UserError(f"{file or shown}: cannot be opened as an event store ({_why(error)})") from None
         return store
 
     def close(self) -> None:
