@@ -119,16 +119,20 @@ class Frame:
         sides = np.linalg.norm(corners - np.roll(corners, -1, 1), axis=-1)
         ratios = sides.reshape(-1, 2, 2).max(1) / [width, height]
         for target, quad, ratio, (x1, y1, x2, y2) in zip(
-            canvas, corners, ratios.max(1, initial=0), regions.tolist(), strict=True
+            canvas, corners, ratios, regions.tolist(), strict=True
         ):
             if x1 >= x2 or y1 >= y2:
                 continue
-            region = self._cut(x1, y1, x2, y2, x2 - x1, y2 - y1)
-            factor = min(_SUPERSAMPLING, max(1, ceil(ratio)))
+            # What is too fine along both axes is scaled down before; the rest is supersampled.
+            coarser = max(1, int(ratio.min()))
+            region_size = np.array([-(-(x2 - x1) // coarser), -(-(y2 - y1) // coarser)])
+            region = self._cut(x1, y1, x2, y2, *region_size.tolist())
+            factor = min(_SUPERSAMPLING, max(1, ceil(ratio.max() / coarser)))
             w, h = width * factor, height * factor
             # OpenCV counts from pixel centres, we count from pixel edges: half a pixel between.
             square = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32) - 0.5
-            matrix = cv2.getPerspectiveTransform(square, (quad - (x1 + 0.5, y1 + 0.5)).astype(np.float32))
+            placed = (quad - (x1, y1)) * region_size / (x2 - x1, y2 - y1) - 0.5
+            matrix = cv2.getPerspectiveTransform(square, placed.astype(np.float32))
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             plate = np.asarray(cv2.warpPerspective(region, matrix, (w, h), flags=flags), np.uint8)
             target[:] = _resized(plate, width, height)
