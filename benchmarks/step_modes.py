@@ -6,8 +6,11 @@ Shared by the benchmarks of the detectors' and the reader's training.
 from __future__ import annotations
 
 import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,6 +50,8 @@ def compare(
             stack.enter_context(torch.cuda.device(device))
             stack.enter_context(torch.cuda.stream(torch.cuda.Stream(device)))
         same = [next(batches) for _ in range(AGREEMENT_STEPS)]
+        if on_gpu:
+            _tell_waits(batches)
         losses = {}
         for name, (graphs, ahead, compile_it) in modes.items():
             began = time.perf_counter()
@@ -67,6 +72,17 @@ def compare(
     if on_gpu:
         print(f"peak memory {torch.cuda.max_memory_allocated(device) / 1e9:.1f} GB")
     return alike
+
+
+def _tell_waits(batches: Iterator[Any]) -> None:
+    """Print how often the making of a batch waits for the GPU, and where most."""
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        next(batches)
+    torch.cuda.set_sync_debug_mode("default")
+    places = Counter(f"{Path(note.filename).name}:{note.lineno}" for note in told)
+    print(f"a batch's making waits {len(told)} times for the GPU", *places.most_common(5), flush=True)
 
 
 def _run(

@@ -104,14 +104,15 @@ def lit(images: Tensor, damage: Damage) -> Tensor:
     images = (images - middle) * contrast + middle + damage.brightness * _normal(n, images).clamp(-2.5, 2.5)
     images = images.clamp(0, 1) ** torch.exp(damage.gamma * _normal(n, images).clamp(-2, 2))
     images = images * torch.exp(damage.cast * _normal(n, images, 3).clamp(-2.5, 2.5))
-    grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = (images * _grey(images.device)).sum(1, keepdim=True)
     images = torch.where(_some(n, damage.grey, images), grey, images)
     return torch.where(_some(n, damage.invert, images), 1 - images, images).clamp(0, 1)
 
 
-def _blur_kernel(reach: int) -> Tensor:
+def _blur_kernel(reach: int, device: torch.device) -> Tensor:
     """A random kernel (2 · ``reach`` + 1 squared) of sum 1: a Gaussian, or a line's motion."""
-    axis = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    # Made where it is used: a copy from here would wait for the GPU, once a group.
+    axis = torch.arange(-reach, reach + 1, dtype=torch.float32, device=device)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     draw = torch.rand(3).tolist()
     if draw[0] < 0.5:
@@ -144,7 +145,22 @@ _LUMINANCE = (
     (49, 64, 78, 87, 103, 121, 120, 101),
     (72, 92, 95, 98, 112, 100, 103, 99),
 )
+_GREY = (0.299, 0.587, 0.114)
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
+
+
+@cache
+def _tables(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """RGB to YCbCr, back, and the three channels' tables (3, 8, 8)."""
+    to_ycc = torch.tensor(_TO_YCC)
+    luminance = torch.tensor(_LUMINANCE, dtype=torch.float32)
+    tables = torch.stack([luminance, *[(luminance * 1.6).clamp(17, 99)] * 2])
+    return to_ycc.to(device), torch.linalg.inv(to_ycc).to(device), tables.to(device)
+
+
+@cache
+def _grey(device: torch.device) -> Tensor:
+    return torch.tensor(_GREY, device=device).view(1, 3, 1, 1)
 
 
 def compress(images: Tensor, quality: Tensor) -> Tensor:
@@ -155,28 +171,27 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     height, width = images.shape[2:]
     bottom, right = -height % 8, -width % 8
     padded = F.pad(images, (0, right, 0, bottom), mode="replicate")
-    to_ycc = images.new_tensor(_TO_YCC)
+    to_ycc, to_rgb, tables = _tables(images.device)
     ycc = torch.einsum("dc,nchw->ndhw", to_ycc, padded * 255 - 128)
     n, _, h, w = ycc.shape
     blocks = ycc.reshape(n, 3, h // 8, 8, w // 8, 8).transpose(3, 4)
     dct = _dct(images.device)
     waves = dct @ blocks @ dct.T
     scale = torch.where(quality < 50, 50 / quality.clamp(min=1), 2 - quality / 50)
-    luminance = images.new_tensor(_LUMINANCE)
-    table = torch.stack([luminance, *[(luminance * 1.6).clamp(17, 99)] * 2])
-    steps = (table * scale[:, None, None, None]).clamp(1, 255)[:, :, None, None]
+    steps = (tables * scale[:, None, None, None]).clamp(1, 255)[:, :, None, None]
     waves = (waves / steps).round() * steps
     blocks = dct.T @ waves @ dct
     ycc = blocks.transpose(3, 4).reshape(n, 3, h, w)[..., :height, :width]
-    back = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(to_ycc), ycc)
+    back = torch.einsum("dc,nchw->ndhw", to_rgb, ycc)
     return ((back + 128) / 255).clamp(0, 1)
 
 
 def recorded(images: Tensor, damage: Damage, smallest: Tensor) -> Tensor:
     """Blur, fewer pixels, noise and compression, then enlarged again as the runtime does.
 
-    ``smallest`` (N,) is the least height in pixels for each picture. Pictures that lie beside each other
-    share size, kernel and quality, so shuffle them first; put those with like ``smallest`` together.
+    ``smallest`` (N,), not on the GPU, is the least height in pixels for each picture. Pictures that lie
+    beside each other share size, kernel and quality, so shuffle them first; put those with like ``smallest``
+    together.
     """
     full_height, full_width = images.shape[2:]
     done = []
@@ -187,7 +202,7 @@ def recorded(images: Tensor, damage: Damage, smallest: Tensor) -> Tensor:
         chance = torch.rand(6).tolist()
         if chance[0] < damage.blur:
             reach = 2 + int(5 * chance[1])
-            kernel = _blur_kernel(reach).to(part.device).expand(3, 1, -1, -1)
+            kernel = _blur_kernel(reach, part.device).expand(3, 1, -1, -1)
             part = F.conv2d(F.pad(part, (reach,) * 4, mode="replicate"), kernel, groups=3)
         if chance[2] >= damage.sharp:
             height = round(low * (full_height / low) ** chance[3])

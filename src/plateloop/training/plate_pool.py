@@ -268,14 +268,18 @@ class PlatePool:
         self._taken[:] = self._copied
         return len(index)
 
-    def draw(self, count: int, two_rows: float) -> Tensor:
-        """Indices (``count``,) of filled slots, a share ``two_rows`` of them plates of two rows (as far as
-        there are any)."""
+    def two_rowed(self, count: int, share: float) -> int:
+        """How many of ``count`` drawn plates have two rows, at a wanted ``share`` of them."""
         one, two = self._by_rows[1], self._by_rows[2]
-        number = round(count * two_rows) if len(two) and len(one) else count * (len(two) > 0)
+        return round(count * share) if len(two) and len(one) else count * (len(two) > 0)
+
+    def draw(self, count: int, two_rows: float) -> Tensor:
+        """Indices (``count``,) of filled slots, first a share ``two_rows`` of plates of two rows (as far as
+        there are any), then plates of one."""
+        number = self.two_rowed(count, two_rows)
         parts = [
             there[torch.randint(len(there), (share,), device=there.device)]
-            for there, share in ((two, number), (one, count - number))
+            for there, share in ((self._by_rows[2], number), (self._by_rows[1], count - number))
             if share
         ]
         return torch.cat(parts)

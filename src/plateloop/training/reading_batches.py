@@ -158,7 +158,8 @@ class ReadingBatches(Iterator[Batch]):
         images = surround(images, warped.places, self._backgrounds[around].float() / 255)
         images = lit(images, mix.synthetic_damage)
         # Two rows share the height, so that their characters are half as high.
-        smallest = mix.synthetic_damage.smallest * (1 + 0.8 * (pool.rows[slots] == 2).float())
+        two = torch.arange(count) < pool.two_rowed(count, mix.two_rows)
+        smallest = mix.synthetic_damage.smallest * (1 + 0.8 * two.float())
         images = recorded(images, mix.synthetic_damage, smallest)
         centers, widths = char_places(pool.char_sides[slots], quads)
         steps = step_targets(centers, widths, pool.char_rows[slots], pool.classes[slots])

@@ -7,6 +7,8 @@ Everything is batched over plates and runs where its tensors are. Points are con
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +30,10 @@ class Spread(BaseModel):
         default=0.06, description="mean margin on each side, share of the plate's (or box's) size"
     )
     margin_spread: float = Field(default=0.04, description="of the margin; it is kept within -0.05 to 0.2")
+    loose: float = Field(
+        default=0.0,
+        description="share of plates with much around them, up to half of their size at each side",
+    )
     corner: float = Field(default=0.02, description="of each corner of a rectified plate, share of its size")
     rotation: float = Field(description="of a boxed plate, degrees; at most 2.5 times this")
     shear: float = Field(description="horizontal shear of a boxed plate; the vertical is half of it")
@@ -40,7 +46,14 @@ class Spread(BaseModel):
 SYNTHETIC = Spread(boxes=0.5, rotation=6.0, shear=0.15, perspective=0.08, squeeze=0.25)
 PHOTOGRAPHED = Spread(boxes=1.0, rotation=3.0, shear=0.08, perspective=0.04, corner=0.015)
 
-_UNIT = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+
+@cache
+def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+    """``values`` on ``device``, sent once: sending waits for the GPU."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+_UNIT = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
 def _normal(*shape: int, like: Tensor) -> Tensor:
@@ -53,8 +66,10 @@ def sample_quads(aspects: Tensor, margins: Tensor, spread: Spread) -> Tensor:
     ``aspects`` (N,) is width over height of the plates, ``margins`` (N,) the mean margin of each.
     """
     n = len(aspects)
-    unit = _UNIT.to(aspects.device)
+    unit = _constant(_UNIT, aspects.device)
     sides = (margins[:, None] + spread.margin_spread * _normal(n, 4, like=aspects)).clamp(-0.05, 0.2)
+    loose = torch.rand(n, 1, device=aspects.device) < spread.loose
+    sides = torch.where(loose, torch.rand(n, 4, device=aspects.device) * 0.5, sides)
     rectified = unit + spread.corner * _normal(n, 4, 2, like=aspects)
 
     angle = torch.deg2rad(spread.rotation * _normal(n, like=aspects).clamp(-2.5, 2.5))
@@ -75,7 +90,7 @@ def sample_quads(aspects: Tensor, margins: Tensor, spread: Spread) -> Tensor:
     through_box = torch.rand(n, 1, 1, device=aspects.device) < spread.boxes
     quads = torch.where(through_box, boxed, rectified)
     low, size = sides[:, None, :2], 1 + sides[:, None, :2] + sides[:, None, 2:]
-    return (quads + low) / size * torch.tensor([WIDTH, HEIGHT], device=aspects.device)
+    return (quads + low) / size * _constant((WIDTH, HEIGHT), aspects.device)
 
 
 def homographies(source: Tensor, target: Tensor) -> Tensor:
@@ -90,7 +105,8 @@ def homographies(source: Tensor, target: Tensor) -> Tensor:
         ],
         1,
     )
-    eight = torch.linalg.solve(rows, torch.cat([u, v], 1))
+    # Unlike solve, solve_ex does not wait to see whether a matrix was singular.
+    eight = torch.linalg.solve_ex(rows, torch.cat([u, v], 1)).result
     return torch.cat([eight, torch.ones_like(eight[:, :1])], 1).reshape(-1, 3, 3).float()
 
 
@@ -113,14 +129,14 @@ def warp(images: Tensor, regions: Tensor, quads: Tensor) -> Warped:
     """Lay what lies within the rectangle ``regions`` (4, 2; pixels) of ``images`` (N, 3, H, W; uint8) onto
     ``quads`` (N, 4, 2). What lies outside of an image repeats its edge."""
     height, width = images.shape[2:]
-    unit = _UNIT.to(quads.device).expand(len(quads), 4, 2)
+    unit = _constant(_UNIT, quads.device).expand(len(quads), 4, 2)
     matrices = homographies(quads, unit)
     x = torch.arange(WIDTH, device=quads.device) + 0.5
     y = torch.arange(HEIGHT, device=quads.device) + 0.5
     pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     places = project(matrices, pixels.expand(len(quads), HEIGHT, WIDTH, 2))
     corner, size = regions[0], regions[2] - regions[0]
-    grid = (places * size + corner) / torch.tensor([width, height], device=quads.device) * 2 - 1
+    grid = (places * size + corner) / _constant((width, height), quads.device) * 2 - 1
     sampled = F.grid_sample(images.float() / 255, grid, padding_mode="border", align_corners=False)
     return Warped(sampled, places)
 
@@ -128,6 +144,6 @@ def warp(images: Tensor, regions: Tensor, quads: Tensor) -> Warped:
 def char_places(char_sides: Tensor, quads: Tensor) -> tuple[Tensor, Tensor]:
     """Horizontal middles and widths (N, 12) in the input of characters whose sides are at ``char_sides``
     (N, 12, 2, 2; units of the plate), for plates that lie at ``quads`` (N, 4, 2)."""
-    unit = _UNIT.to(quads.device).expand(len(quads), 4, 2)
+    unit = _constant(_UNIT, quads.device).expand(len(quads), 4, 2)
     sides = project(homographies(unit, quads), char_sides)[..., 0]
     return sides.mean(-1), (sides[..., 1] - sides[..., 0]).abs()
