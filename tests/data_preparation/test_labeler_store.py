@@ -269,8 +269,14 @@ def test_a_hundred_thousand_pictures(tmp_path: Path) -> None:
         paint(store, row, "red")
     edited = (time.perf_counter() - start) / 20
     assert len(store.index.plates_in("todo")) == 100_000
+    start = time.perf_counter()
+    assert store.fold() == 20
+    folded = time.perf_counter() - start
+    assert store.record(5_000).vehicles[0].color == "red"
+    assert store.record(5_001).file == "images/005001.jpg"
     store.close()
     assert sum('"red"' in text for text in lines(tmp_path / NAME)) == 20
     # Generous: a busy machine of two cores.
     assert opened < 20
     assert edited < 0.5
+    assert folded < 5

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
+from typing import BinaryIO
+
+import numpy as np
 
 from plateloop.data_preparation.labeler.index import Index, build, read_lines
 from plateloop.data_preparation.labeler.journal import Journal, Pending, sync_folder, version
@@ -48,13 +55,13 @@ class Store:
         try:
             self._pending = self._journal.pending()
             self.recovered = len(self._pending)
-            self._rows: dict[int, Record] = {}
             self._manifest = -1
             self.conflicts: list[str] = []
-            self.index = Index()
             self.generation = 0
-            self._fold()
+            if self._pending:
+                self._merge()
             self._open()
+            self.index: Index = build(folder)
         except BaseException:
             self._journal.close()
             raise
@@ -84,6 +91,8 @@ class Store:
         that are none, OSError where it could not be written.
         """
         with self.lock:
+            if len(self._rows) >= FOLD_AFTER:
+                self.fold()
             old = self.record(row)
             if version(old) != base:
                 raise ConflictError(old)
@@ -97,8 +106,6 @@ class Store:
                 self._pending[record.file] = Pending([base, version(record)], record)
             self.index.change(row, old, record)
             self._rows[row] = record
-            if len(self._rows) >= FOLD_AFTER:
-                self.fold()
             return record
 
     def put_plate(self, row: int, number: int, base: Plate, plate: Plate) -> Record:
@@ -116,15 +123,22 @@ class Store:
     def fold(self) -> int:
         """Write all edits into the manifest, whole or not at all; returns how many pictures changed."""
         with self.lock:
-            count = self._fold()
-            if count or self.conflicts:
+            if not self._pending:
+                return 0
+            if _signature(self.folder / NAME) != self._signature:
+                count = self._merge()
+                self._open()
+                self.index = build(self.folder)
+                self.generation += 1
+            else:
+                count = self._replace()
                 self._open()
             return count
 
     def close(self) -> None:
         """Write all edits into the manifest and let go of the folder."""
         with self.lock:
-            self._fold()
+            self.fold()
             os.close(self._manifest)
             self._journal.close()
 
@@ -132,38 +146,74 @@ class Store:
         if self._manifest >= 0:
             os.close(self._manifest)
         self._manifest = os.open(self.folder / NAME, os.O_RDONLY)
-        self._rows = {}
-        index = build(self.folder)
-        if len(index) == len(self.index) and not self.conflicts:
-            # Only the places of lines have changed: what is known of plates, and their numbers, remain.
-            self.index.starts, self.index.lengths = index.starts, index.lengths
-        else:
-            self.index = index
-            self.generation += 1
+        self._signature = _signature(self.folder / NAME)
+        self._rows: dict[int, Record] = {}
 
-    def _fold(self) -> int:
-        if not self._pending:
-            return 0
+    def _replace(self) -> int:
+        """Fold into the manifest that the index knows: all but the edited lines is copied as it is."""
+        starts, lengths = np.array(self.index.starts), np.array(self.index.lengths)
+        grown = np.zeros(len(starts), np.int64)
+        place, count = 0, len(self._rows)
+        with self._manifest_anew() as out, (self.folder / NAME).open("rb") as old:
+            for row in sorted(self._rows):
+                line = f"{dump(self._rows[row])}\n".encode()
+                _copy(old, out, place, int(starts[row]))
+                out.write(line)
+                place = int(starts[row] + lengths[row])
+                grown[row] = len(line) - lengths[row]
+            _copy(old, out, place, os.fstat(old.fileno()).st_size)
+        self.index.starts = array("q", (starts + np.cumsum(grown) - grown).tolist())
+        self.index.lengths = array("l", (lengths + grown).tolist())
+        self._folded(count, [])
+        return count
+
+    def _merge(self) -> int:
+        """Fold into a manifest that may be another one by now, record by record."""
         waiting, count = dict(self._pending), 0
-        path, partial = self.folder / NAME, self.folder / f"{NAME}.partial"
-        with partial.open("wb") as out:
-            for _, line, record in read_lines(path):
+        with self._manifest_anew() as out:
+            for _, line, record in read_lines(self.folder / NAME):
                 edit = waiting.get(record.file) if isinstance(record, Record) else None
                 if edit is not None and isinstance(record, Record) and version(record) in edit.versions:
                     del waiting[record.file]
                     line = f"{dump(edit.record)}\n".encode()
                     count += 1
                 out.write(line if line.endswith(b"\n") else line + b"\n")
+        # What is left was changed or removed by another program since: theirs stands, ours is in the journal.
+        self._folded(count, sorted(waiting))
+        return count
+
+    @contextmanager
+    def _manifest_anew(self) -> Iterator[BinaryIO]:
+        """A file that takes the manifest's place once it is written and on the disk."""
+        path, partial = self.folder / NAME, self.folder / f"{NAME}.partial"
+        with partial.open("wb") as out:
+            yield out
             out.flush()
             os.fsync(out.fileno())
         shutil.copymode(path, partial)
         partial.replace(path)
         sync_folder(self.folder)
-        # What is left was changed or removed by another program since: theirs stands, ours is in the journal.
-        self.conflicts += sorted(waiting)
-        self._journal.mark(count, sorted(waiting))
+
+    def _folded(self, count: int, conflicts: list[str]) -> None:
+        self.conflicts += conflicts
+        self._journal.mark(count, conflicts)
         self._pending = {}
-        return count
+
+
+def _signature(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is replaced or written to."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
+    source.seek(start)
+    while start < end:
+        part = source.read(min(1 << 20, end - start))
+        if not part:
+            raise OSError(errno.EIO, "the manifest became shorter while it was read")
+        target.write(part)
+        start += len(part)
 
 
 def check(old: Record, new: Record) -> None:

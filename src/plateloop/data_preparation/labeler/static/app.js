@@ -6,7 +6,7 @@ import { Wall } from "./wall.js";
 
 let mode = null, boxes = null, wall = null, statusTimer = 0;
 
-const STATES = { saving: "Saving …", saved: "All edits kept", failed: "Not saved", drafting: "Computing the draft …", idle: "" };
+const STATES = { saving: "Saving …", saved: "All edits kept", failed: "Not saved", drafting: "Computing the draft …", reading: "Reading plates …", idle: "" };
 
 function tell(what, ...details) {
   if (what === "conflict") return showConflict(...details);

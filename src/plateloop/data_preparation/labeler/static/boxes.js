@@ -51,7 +51,10 @@ export class Boxes {
     };
     image.src = `/api/records/${row}/picture`;
     const { record } = data;
-    if (!record.vehicles.length && !record.plates.length && !this.reviewed) this.showDraft(true);
+    if (!record.vehicles.length && !record.plates.length && !this.reviewed) {
+      // Who only leafs through asks for no drafts.
+      setTimeout(() => { if (this.document.row === row && !this.draftShown) this.showDraft(true); }, 200);
+    }
     this.refresh();
     this.list.show(row).catch(() => {});
   }

@@ -34,11 +34,12 @@ export class Wall {
 
   async open(start, last = false) {
     $("wall").classList.add("loading");
+    this.told("reading");
     let data;
     try { data = await api.wallPage(this.number, start, PAGE); } catch (error) {
       if (error.status === 410) return this.begin();
       return toast(error.message);
-    } finally { $("wall").classList.remove("loading"); }
+    } finally { $("wall").classList.remove("loading"); this.told("idle"); }
     if (!data.items.length && start === 0) return this.empty();
     if (!data.items.length) return toast("This was the last page.", "info");
     if (data.fault && !this.faultShown) { this.faultShown = true; toast(`No readings: ${data.fault}`); }
