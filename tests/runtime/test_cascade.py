@@ -144,6 +144,20 @@ def test_unsure_plates_are_read_again_by_their_box(toy_weights: Path) -> None:
     assert first.text != "4"
 
 
+def test_unsure_crops_are_read_with_less_and_more_around(toy_weights: Path) -> None:
+    once, thrice = (
+        Cascade.load(weights=toy_weights, threads=1, tasks=("lprnet",), config=CascadeConfig(reread_below=b))
+        for b in (0.0, 1.0)
+    )
+    rgb = np.zeros((64, 160, 3), np.uint8)
+    rgb[4:60, 10:150] = plate(6)  # the black rim lowers the toy's mean green
+    frames = [Frame.from_rgb(rgb), LONE_PLATE, Frame.from_rgb(rgb)]
+    first, best = once.read_crops(frames), thrice.read_crops(frames)
+    assert first[0].text == "5"
+    assert best[0].text == best[2].text == "6"
+    assert all(b.confidence >= a.confidence for a, b in zip(first, best, strict=True))
+
+
 def test_small_things_are_left_alone(toy_weights: Path) -> None:
     config = CascadeConfig(direct="never", min_plate=24, min_vehicle=300)
     cascade = Cascade.load(weights=toy_weights, threads=1, config=config)

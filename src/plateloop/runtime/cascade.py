@@ -23,8 +23,9 @@ from plateloop.types import Color, Detections, FloatArray, Image, Plates, Readin
 
 TASKS: tuple[Task, ...] = ("tcnet", "lpdnet", "lprnet", "colornet")
 
-AGAIN = (0.0, 0.12)
-"""Shares of the box's own size, added on each side, with which an unsure plate is read again."""
+AROUND_BOX, AROUND_CROP = (0.0, 0.12), (-0.06, 0.08)
+"""Shares of its size by which a plate's box, and a crop that is a plate, grow on each side to be read again: of
+those tried the pairs that read most on validation data."""
 
 T = TypeVar("T")
 
@@ -174,22 +175,17 @@ class Cascade:
         margin = self.sessions["lprnet"].card.input.margin
         quads = [expand_corners(lprnet.quadrilaterals(found), margin) for found in plates]
         readings = self._read_rectified(frames, quads)
-        unsure = [not r.text or r.confidence < self.config.reread_below for r in readings]
-        if any(unsure):
-            groups = _split(unsure, plates)
-            boxes = [found.boxes[np.array(rows, bool)] for found, rows in zip(plates, groups, strict=True)]
-            for share in AGAIN:
-                others = self._read_rectified(frames, [boxes_to_corners(expand(b, share)) for b in boxes])
-                for row, other in zip(np.flatnonzero(unsure).tolist(), others, strict=True):
-                    readings[row] = max(readings[row], other, key=_certainty)
-        return _split(readings, plates)
+        return _split(self._surest(readings, frames, [found.boxes for found in plates], AROUND_BOX), plates)
 
     def read_crops(self, frames: Sequence[Frame]) -> list[Reading]:
-        """lprnet alone, on pictures that are one plate each."""
+        """lprnet alone, on pictures that are one plate each.
+
+        What was read less surely than ``config.reread_below`` is read with less and with more around it too.
+        """
         size = self._size("lprnet")
         with self._timed("lprnet.pixels"):
             pictures = _stacked([frame.crops(_whole(frame), size, "stretch") for frame in frames], size)
-        return self._read(pictures)
+        return self._surest(self._read(pictures), frames, [_whole(frame) for frame in frames], AROUND_CROP)
 
     def name_colors(self, frames: Sequence[Frame], vehicles: Sequence[Detections]) -> list[tuple[Color, ...]]:
         """colornet: a colour for every vehicle of each frame."""
@@ -219,6 +215,27 @@ class Cascade:
             texts_kept = tuple(readings[row] for row in kept)
             read.append(Plates(found.detections[kept], found.vehicle[kept], texts_kept))
         return read
+
+    def _surest(
+        self,
+        readings: list[Reading],
+        frames: Sequence[Frame],
+        boxes: Sequence[FloatArray],
+        around: Sequence[float],
+    ) -> list[Reading]:
+        """The ``readings`` of all ``boxes`` (N, 4) of each frame, the unsure ones read again by their boxes
+        grown by each share of ``around``; of these and the first the surest."""
+        unsure = [not r.text or r.confidence < self.config.reread_below for r in readings]
+        if not any(unsure):
+            return readings
+        groups = _split(unsure, boxes)
+        chosen = [found[np.array(rows, bool)] for found, rows in zip(boxes, groups, strict=True)]
+        best = list(readings)
+        for share in around:
+            others = self._read_rectified(frames, [boxes_to_corners(expand(b, share)) for b in chosen])
+            for row, other in zip(np.flatnonzero(unsure).tolist(), others, strict=True):
+                best[row] = max(best[row], other, key=_certainty)
+        return best
 
     def _read_rectified(self, frames: Sequence[Frame], quads: Sequence[FloatArray]) -> list[Reading]:
         """A reading for each of the quadrilaterals (N, 4, 2) of each frame, in one list."""
