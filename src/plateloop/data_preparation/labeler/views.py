@@ -130,12 +130,12 @@ def plate_view(frame: Frame, plate: Plate) -> Image:
 
 
 def context_view(frame: Frame, plate: Plate) -> Image:
-    """What surrounds a plate: 5 times its width, in the picture's limits."""
+    """What surrounds a plate: 5 times its width."""
     x1, y1, x2, y2 = plate.box
     center = np.array([(x1 + x2) / 2, (y1 + y2) / 2] * 2, np.float32)
     half = max(40.0, x2 - x1, (y2 - y1) * 1.5) / 2
     box = center + np.array([-half, -half * 9 / 16, half, half * 9 / 16], np.float32)
-    return np.asarray(frame.crops(expand(box[None], 2.0), CONTEXT)[0])
+    return np.asarray(frame.crops(expand(box[None], 2.0), CONTEXT, "stretch")[0])
 
 
 def encoded(picture: Image, quality: int) -> bytes:
