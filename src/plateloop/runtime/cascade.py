@@ -24,8 +24,9 @@ from plateloop.types import Color, Detections, FloatArray, Image, Plates, Readin
 TASKS: tuple[Task, ...] = ("tcnet", "lpdnet", "lprnet", "colornet")
 
 AROUND_BOX, AROUND_CROP = (0.0, 0.12), (-0.06, 0.08)
-"""Shares of its size by which a plate's box, and a crop that is a plate, grow on each side to be read again: of
-those tried the pairs that read most on validation data."""
+"""Shares of its size by which a plate's box, and a crop that is a plate, grow on each side to be read again.
+
+Of those tried the pairs that read most on validation data."""
 
 T = TypeVar("T")
 
