@@ -49,8 +49,8 @@ class Margin:
 
     name: str
     values: list[str]
-    records: NDArray[np.int64]
-    numbers: NDArray[np.int64]
+    records: NDArray[np.intc]
+    numbers: NDArray[np.intc]
 
     def shares(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Each value's share of all, when records are drawn by ``weights`` (N,): (V,) that sum to 1."""
@@ -87,7 +87,7 @@ def weigh(records: Iterator[Record], config: BalanceConfig | None = None) -> Bal
     """A weight for each record, in order. What has no text, region or plate has no say on that margin."""
     kinds = ("character", "region", "plate height")
     numbers: list[dict[str, int]] = [{}, {}, {}]
-    rows, values = [array("q") for _ in kinds], [array("q") for _ in kinds]
+    rows, values = [array("i") for _ in kinds], [array("i") for _ in kinds]
     count = 0
     for record in records:
         for kind, found in enumerate((_characters(record), _regions(record), _sizes(record))):
@@ -96,7 +96,7 @@ def weigh(records: Iterator[Record], config: BalanceConfig | None = None) -> Bal
                 values[kind].append(numbers[kind].setdefault(value, len(numbers[kind])))
         count += 1
     margins = [
-        Margin(name, list(known), np.array(row, np.int64), np.array(value, np.int64))
+        Margin(name, list(known), np.frombuffer(row, np.intc), np.frombuffer(value, np.intc))
         for name, known, row, value in zip(kinds, numbers, rows, values, strict=True)
         if known
     ]

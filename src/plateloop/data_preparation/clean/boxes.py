@@ -40,10 +40,11 @@ def check(record: Record, least_height: float) -> Iterator[Finding]:
             reason = f"{name} is {own_height(plate):.0f} pixels high, with text {plate.text}"
             yield Finding("plate-small", record.file, reason, -own_height(plate), plate.box)
         inside = _inside(record, plate)
-        if inside is not None and inside < _BELONGS:
-            owner = record.vehicles[plate.vehicle].box if _owned(record, plate) else None  # type: ignore[index]
+        if inside < _BELONGS:
+            owner = _owner(record, plate)
             reason = f"{name} lies {inside:.0%} within its vehicle {plate.vehicle}"
-            yield Finding("plate-outside", record.file, reason, 1 - inside, plate.box, owner)
+            seen = None if owner is None else owner.box
+            yield Finding("plate-outside", record.file, reason, 1 - inside, plate.box, seen)
 
 
 def mend(record: Record) -> Record:
@@ -61,8 +62,8 @@ def mend(record: Record) -> Record:
     for plate in record.plates:
         box = clipped(plate.box, *size)
         if _sound(box):
-            inside = _inside(record, plate)
-            owner = None if inside is None or inside < _BELONGS else moved.get(plate.vehicle or 0)
+            number = plate.vehicle if _inside(record, plate) >= _BELONGS else None
+            owner = None if number is None else moved.get(number)
             plates.append(plate.model_copy(update={"box": box, "vehicle": owner}))
     ignored = {
         name: tuple(box for box in (clipped(b, *size) for b in getattr(record, name)) if _sound(box))
@@ -104,20 +105,20 @@ def _named(record: Record) -> Iterator[tuple[str, Box]]:
             yield f"{name} {index}", box
 
 
-def _inside(record: Record, plate: Plate) -> float | None:
-    """The share of the plate within its vehicle, 0 where that is not there; None if it names none."""
-    if plate.vehicle is None:
-        return None
-    if not _owned(record, plate):
-        return 0.0
-    a, b = plate.box, record.vehicles[plate.vehicle].box
+def _inside(record: Record, plate: Plate) -> float:
+    """The share of the plate within the vehicle that it names, 0 without such a one; 1 if it names none."""
+    owner = _owner(record, plate)
+    if owner is None:
+        return float(plate.vehicle is None)
+    a, b = plate.box, owner.box
     common = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     area = (a[2] - a[0]) * (a[3] - a[1])
     return common / area if area > 0 else 0.0
 
 
-def _owned(record: Record, plate: Plate) -> bool:
-    return plate.vehicle is not None and 0 <= plate.vehicle < len(record.vehicles)
+def _owner(record: Record, plate: Plate) -> Vehicle | None:
+    number = plate.vehicle
+    return record.vehicles[number] if number is not None and 0 <= number < len(record.vehicles) else None
 
 
 def _sound(box: Box) -> bool:
