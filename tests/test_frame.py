@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -312,6 +314,37 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
             read_image(path)
         assert str(path) in str(raised.value)
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(UserError, match="not a file"):
+        read_image(tmp_path / "pipe.jpg")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are any bytes on Linux only")
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff\xfe.png")
+    picture = smooth(64, 48)
+    Pillow.fromarray(picture).save(tmp_path / "good.png")
+    (tmp_path / "good.png").rename(path)
+    np.testing.assert_array_equal(read_image(path).rgb(), picture)
+    path.write_text("This is no picture.")
+    with pytest.raises(UserError, match="unsupported"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 12, 2000])
+def test_a_cut_off_png_is_told_by_us_alone(
+    cut: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cut.png"
+    Pillow.fromarray(smooth(200, 160)).save(path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(UserError, match="cut off"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "tif"])

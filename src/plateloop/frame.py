@@ -209,6 +209,8 @@ def read_image(path: Path | str) -> Frame:
     """
     path = Path(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: a pipe or device, not a file")  # a pipe would be waited for
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             width, height, whole = _header(data)
     except FileNotFoundError:
@@ -222,7 +224,7 @@ def read_image(path: Path | str) -> Frame:
         raise UserError(f"{path}: {width}×{height} is above the limit of {limit} megapixels; scale it down")
     picture = _decoded(path) if whole else None
     if picture is None:
-        known = cv2.haveImageReader(str(path))
+        known = not _has_utf8_name(path) or cv2.haveImageReader(str(path))
         fault = "damaged, cut off or of an unsupported kind" if known else "not a picture that can be read"
         raise UserError(f"{path}: {fault}")
     return Frame.from_rgb(picture)
@@ -232,12 +234,17 @@ def _decoded(path: Path) -> Image | None:
     # With a place to decode to, OpenCV does not copy the picture once more, which halves the memory; but it
     # then refuses TIFFs that lie on their side (5.0.0), so that a second way is needed.
     with suppress(cv2.error):
-        picture = cv2.imread(str(path), None, cv2.IMREAD_COLOR_RGB)
+        picture = cv2.imread(str(path), None, cv2.IMREAD_COLOR_RGB) if _has_utf8_name(path) else None
         if picture is None:
             picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
         if picture is not None:
             return np.asarray(picture, np.uint8)
     return None
+
+
+def _has_utf8_name(path: Path) -> bool:
+    # OpenCV (5.0.0) crashes on any other name.
+    return str(path).encode(errors="replace").decode() == str(path)
 
 
 def _header(data: mmap) -> tuple[int, int, bool]:
@@ -249,7 +256,8 @@ def _header(data: mmap) -> tuple[int, int, bool]:
     head = data[:64]
     try:
         if head.startswith(b"\x89PNG"):
-            return *struct.unpack(">2I", head[16:24]), True
+            end = data.rfind(b"IEND")  # the last chunk's name, its checksum follows
+            return *struct.unpack(">2I", head[16:24]), 0 < end <= len(data) - 8
         if head.startswith(b"BM"):
             width, height = struct.unpack("<2i", head[18:26])
             return abs(width), abs(height), True

@@ -164,6 +164,36 @@ def test_each_bad_input_alone_is_one_line_and_exit_2(toy_weights: Path, tmp_path
     assert message in result.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are any bytes on Linux only")
+def test_any_name_in_any_locale(toy_weights: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    odd = pictures / os.fsdecode("straße\n[b]".encode() + b"\xff.png")
+    (pictures / "7.png").rename(odd)
+    result = run(odd, "x" * 300 + ".png", pictures / "2.png", "--json", "--weights", toy_weights)
+    assert result.returncode == 2
+    assert [Path(record["source"]) for record in objects(result)] == [odd, pictures / "2.png"]
+    (line,) = result.stderr.splitlines()
+    assert line.endswith("xxx.png: cannot be read: file name too long")
+    assert run(odd, "--weights", toy_weights).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_a_full_disk_is_one_line_and_exit_1(toy_weights: Path, pictures: Path) -> None:
+    command = [sys.executable, "-m", "plateloop", "read", str(pictures), "--json"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*command, "--weights", str(toy_weights)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith("plateloop: ")
+    assert "No space left" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_hundred_megapixels_in_less_than_a_gigabyte(toy_weights: Path, tmp_path: Path) -> None:
     picture = np.repeat(np.repeat(np.zeros((90, 120, 3), np.uint8), 100, 0), 100, 1)
     picture[3000:6000, 1000:5000] = (0, 0, 255)

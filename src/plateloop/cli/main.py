@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -38,9 +39,19 @@ app.command("ceiling")(testing.ceiling)
 
 
 def main() -> None:
-    """Run the command line: exit 0 when all was done, 2 when the user must change something, 1 on failure."""
+    """Run the command line: exit 0 when all was done, 2 when the user must change something, 1 on failure.
+
+    Output is UTF-8 in any locale. Bytes of a file's name that are no text come out as JSON escapes them.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # neither closed nor replaced
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         app()
     except UserError as error:
         print(f"plateloop: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        # A full disk, a lost network: the machine's trouble, not a fault to be traced in the program.
+        print(f"plateloop: {error}", file=sys.stderr)
+        sys.exit(1)

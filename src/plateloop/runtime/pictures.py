@@ -24,7 +24,12 @@ def find_pictures(paths: Iterable[Path]) -> Iterator[Path | UserError]:
     A folder without a picture gives a UserError in its place. Hidden files and folders are left out.
     """
     for path in paths:
-        if not path.is_dir():
+        try:
+            is_folder = path.is_dir()
+        except OSError as error:  # a name too long for any file
+            yield UserError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}")
+            continue
+        if not is_folder:
             yield path
             continue
         inside = sorted(
