@@ -28,7 +28,7 @@ from plateloop.deployment import outbox
 from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.kafka.consume import Record, consume
 from plateloop.deployment.kafka.delivery import Delivery
-from plateloop.deployment.lines import simulate
+from plateloop.deployment.lines import LineReader, as_line, simulate
 from plateloop.deployment.store import Store, Stored
 
 kafka = pytest.importorskip("confluent_kafka", reason="needs the extra kafka")
@@ -225,7 +225,7 @@ def test_a_sender_killed_at_any_moment_goes_on_where_it_was(broker: Broker, tmp_
     )
     target = f"kafka:{broker.address}/killed-sender"
     chance = random.Random(4)
-    for _ in range(4):
+    for _ in range(3):
         with subprocess.Popen(send, stdout=subprocess.DEVNULL) as process:
             before = outbox.debts(store).get(target, 3000)
             while process.poll() is None and outbox.debts(store).get(target, 3000) > before - 50:
@@ -318,29 +318,35 @@ def test_without_a_broker_a_run_goes_on_and_its_events_wait(
     assert got[: len(events)] == [event["id"] for event in events] and len(got) > len(events)
 
 
-def test_consumers_load_each_event_once(broker: Broker, tmp_path: Path) -> None:
+def test_consumers_load_each_event_once_though_killed(broker: Broker, tmp_path: Path) -> None:
     address = f"{broker.address}/consumed"
-    store = filled(tmp_path / "s.db", 200)
+    store = filled(tmp_path / "s.db", 2000)
     assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
-    # The same lines by another way: all come twice.
-    lines = "".join(line + "\n" for line in map(as_text, store.select()))
+    # The same by another way: all come twice.
+    lines = "".join(as_line(item) + "\n" for item in store.select())
     assert call("msg2kafka", "-", "--kafka", address, text=lines).returncode == 0
-    for target, loads in (("into.db", "200 events new"), ("into.jsonl", "200 events new")):
-        for expected in (loads, "0 events new"):
-            done = call("consume", "--kafka", address, "--until-end", "--into", tmp_path / target)
-            assert done.returncode == 0 and f"400 messages read, {expected}" in done.stderr
-    loaded = {key(i): i.event for i in Store.open(tmp_path / "into.db").select()}
-    assert loaded == {key(i): i.event for i in store.select()}
-    assert len((tmp_path / "into.jsonl").read_text().splitlines()) == 200
-    # A group goes on where it stopped.
+    wanted = sorted(key(item) for item in store.select())
+    for file in (tmp_path / "into.db", tmp_path / "into.jsonl"):
+        load = command("consume", "--kafka", address, "--until-end", "--group", file.name, "--into", file)
+        with subprocess.Popen(load, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and not (file.exists() and file.stat().st_size):
+                time.sleep(0.01)
+            time.sleep(0.1)
+            process.kill()
+        # The group still waits for the dead member; one of its own reads everything.
+        done = call("consume", "--kafka", address, "--until-end", "--into", file)
+        assert done.returncode == 0 and done.stderr.startswith("4000 messages read")
+    assert sorted(key(item) for item in Store.open(tmp_path / "into.db").select()) == wanted
+    with (tmp_path / "into.jsonl").open() as file_of_lines:
+        assert sorted(key(item) for item in LineReader().read(file_of_lines)) == wanted
+
+
+def test_a_group_goes_on_where_it_stopped(broker: Broker, tmp_path: Path) -> None:
+    address = f"{broker.address}/group"
+    filled(tmp_path / "s.db", 50)
+    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
     printed = [call("consume", "--kafka", address, "--until-end", "--group", "g").stdout for _ in range(2)]
-    assert len(printed[0].splitlines()) == 400 and printed[1] == ""
-
-
-def as_text(item: Stored) -> str:
-    from plateloop.deployment.lines import as_line
-
-    return as_line(item)
+    assert len(printed[0].splitlines()) == 50 and printed[1] == ""
 
 
 def test_lines_of_a_file_are_sent_once_though_it_grows(broker: Broker, tmp_path: Path) -> None:

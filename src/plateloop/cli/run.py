@@ -145,7 +145,7 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
         signal.signal(number, signal.SIG_DFL)
         pipeline.stop()
         if launched.delivery is not None:
-            launched.delivery.hurry(4)
+            launched.delivery.hurry(3)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     columns = (
