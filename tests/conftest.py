@@ -11,9 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from plateloop.data_preparation.formats.collection import unpack
 from plateloop.runtime.card import Card, Input, Task, Training, package_card, save_card
+
+# A machine that is busy elsewhere is no fault.
+settings.register_profile("plateloop", deadline=None)
+settings.load_profile("plateloop")
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS: tuple[Task, ...] = ("tcnet", "lpdnet", "lprnet", "colornet")
