@@ -103,6 +103,7 @@ async function start() {
   $("help-button").addEventListener("click", () => { $("help-button").blur(); toggleHelp(); });
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (mode === "boxes") boxes.keyUp(event); });
+  window.addEventListener("beforeunload", (event) => { if (boxes.document?.atRisk || wall.pending) event.preventDefault(); });
   window.addEventListener("pagehide", () => boxes.document?.leave());
   const [first, row] = location.hash.slice(1).split("/");
   if (!dataset.records) { $("notice").textContent = "This dataset has no pictures."; $("notice").hidden = false; return; }

@@ -16,8 +16,12 @@ export class LabelDocument {
     this.future = [];
     this.dirty = false;
     this.saving = null;
+    this.failed = false;
     this.merge = null;
   }
+
+  /** Whether leaving the page now could lose an edit. */
+  get atRisk() { return this.dirty && (this.failed || this.saving !== null); }
 
   snapshot() { return structuredClone(Object.fromEntries(PARTS.map((part) => [part, this.record[part]]))); }
 
@@ -68,10 +72,12 @@ export class LabelDocument {
     const sent = structuredClone(this.record);
     try {
       this.version = (await api.put(this.row, this.version, sent)).version;
+      this.failed = false;
       this.told("saved", sent);
       return true;
     } catch (error) {
       this.dirty = true;
+      this.failed = true;
       if (error.status === 409) this.told("conflict", error.data);
       else {
         this.told("state", "failed", error.message);
@@ -94,6 +100,7 @@ export class LabelDocument {
     this.past.push(this.snapshot());
     this.record = theirs.record;
     this.dirty = false;
+    this.failed = false;
     this.told("saved", this.record);
   }
 }
