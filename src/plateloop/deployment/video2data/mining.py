@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from plateloop.deployment.fusion import likeness
-from plateloop.deployment.video2data.history import COVERED, History, PlateSight, Sight, around
+from plateloop.deployment.video2data.history import COVERED, History, PlateSight, Round, Sight, around
 from plateloop.types import Box
 
 Reason = Literal["reading", "missed-plate", "weak-plate", "missed-vehicle", "label", "no-plate"]
@@ -131,13 +131,23 @@ def _labels(history: History, track: int, sights: list[tuple[int, Sight]]) -> It
 def _bare(history: History, track: int, sights: list[tuple[int, Sight]]) -> Iterator[Cause]:
     if any(sight.plate is not None for _, sight in sights):
         return
-    looked = [(n, s.vehicle) for n, s in sights if s.vehicle is not None and s.looked]
+    looked = [
+        (n, s.vehicle)
+        for n, s in sights
+        if s.vehicle is not None and s.looked and _whole(history.rounds[n], s.vehicle.box)
+    ]
     if not looked:
         return
     number, vehicle = max(looked, key=lambda item: (item[1].box[2] - item[1].box[0]) * item[1].confidence)
     if vehicle.box[2] - vehicle.box[0] >= BARE_WIDTH * history.rounds[number].width:
         detail = f"a {vehicle.label} ({vehicle.confidence:.2f}) that never showed a plate"
         yield Cause(number, track, "no-plate", 0.3 * vehicle.confidence, detail, vehicle.box, f"{track}:bare")
+
+
+def _whole(seen: Round, box: Box) -> bool:
+    # Of a vehicle that the picture's border cuts off, the plate may be outside.
+    x, y = seen.width / 100, seen.height / 100
+    return box[0] > x and box[1] > y and box[2] < seen.width - x and box[3] < seen.height - y
 
 
 def _missed_plates(history: History) -> Iterator[Cause]:
