@@ -32,7 +32,7 @@ def street(
     package_weights: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[FrameTruth], Harvest]:
     folder = tmp_path_factory.mktemp("street")
-    clip = render_clip(folder / "gate.mp4", seconds=4.4, workers=1)
+    clip = render_clip(folder / "gate.mp4", seconds=3.6, workers=1)
     result = make(
         [clip.video], folder / "data", period_s=0.4, limit=8, annotated=True, formats=("yolo", "kitti")
     )
