@@ -280,3 +280,9 @@ def test_what_a_server_refuses_is_the_users_mistake(
     with pytest.raises(UserError) as caught:
         shots(url + "/absent")
     assert "secret" not in str(caught.value) and "404" in str(caught.value)
+
+
+def test_a_name_that_is_no_text_is_told_escaped() -> None:
+    title = SourceConfig(url="bad\udcff.mp4").title
+    assert title == "bad\\udcff.mp4"
+    assert title.encode()

@@ -50,8 +50,8 @@ class SourceConfig(BaseModel):
 
     @property
     def title(self) -> str:
-        """The name in events, tables and messages; never holds a password."""
-        return self.name or redact(self.url)
+        """The name in events, tables and messages, what is no text escaped; never holds a password."""
+        return (self.name or redact(self.url)).encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
