@@ -30,6 +30,7 @@ def test_networks_prints_every_budget(
     ("arguments", "named"),
     [
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT"], "nowhere"),
+        (["train", "lprnet", "--data", "nowhere", "--out", "OUT"], "nowhere"),
         (["train", "lpdnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.stepz=3"], "loop.stepz"),
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--device", "cuda:7"], "cuda:7"),
         (["evaluate", "tcnet", "--data", "nowhere", "--card", "no.yaml"], "n"),
@@ -48,3 +49,14 @@ def test_mistakes_are_named_in_one_line(
     assert call(monkeypatch, *filled) == 2
     error = capsys.readouterr().err.strip()
     assert named in error and len(error.splitlines()) == 1
+
+
+def test_without_torch_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bare_app() -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("plateloop.cli.main.app", bare_app)
+    assert call(monkeypatch, "networks") == 2
+    assert capsys.readouterr().err == "plateloop: torch is missing: pip install 'plateloop[train]'\n"

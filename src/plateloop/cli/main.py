@@ -51,6 +51,11 @@ def main() -> None:
     except UserError as error:
         print(f"plateloop: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "onnx", "matplotlib", "PIL"):
+            raise
+        print(f"plateloop: {error.name} is missing: pip install 'plateloop[train]'", file=sys.stderr)
+        sys.exit(2)
     except OSError as error:
         # A full disk, a lost network: the machine's trouble, not a fault to be traced in the program.
         print(f"plateloop: {error}", file=sys.stderr)

@@ -75,15 +75,21 @@ class Record(_Strict):
     attributes: dict[str, str] = {}
 
 
+def manifest_of(folder: Path) -> Path:
+    """The path of ``folder``'s manifest. Raises UserError where there is none."""
+    path = folder / NAME
+    if not path.is_file():
+        raise UserError(f"{folder}: no {NAME} there; make one with `plateloop data convert`")
+    return path
+
+
 def read_manifest(folder: Path, skip: Callable[[str, str], None] | None = None) -> Iterator[Record]:
     """The records of ``folder``'s manifest, one at a time.
 
     A line that is no record is told to ``skip`` (its place, the reason) and passed over; without ``skip`` it
     raises UserError. Raises UserError where there is no manifest.
     """
-    path = folder / NAME
-    if not path.is_file():
-        raise UserError(f"{folder}: no {NAME} there; make one with `plateloop data convert`")
+    path = manifest_of(folder)
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import plateloop
-from plateloop.data_preparation.manifest import NAME
+from plateloop.data_preparation.manifest import manifest_of
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def digest(folders: Sequence[Path], settings: object) -> str:
     """What prepared data depends on, as 16 hexadecimal digits: the manifests of ``folders``, ``settings``
-    (anything that JSON can write) and plateloop's own sources."""
+    (anything that JSON can write) and plateloop's own sources. Raises UserError for a folder without a manifest."""
     hashed = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for folder in folders:
         hashed.update(str(folder.resolve()).encode())
-        hashed.update((folder / NAME).read_bytes())
+        hashed.update(manifest_of(folder).read_bytes())
     package = Path(plateloop.__file__).parent
     for part in ("data_preparation", "training", "."):
         for source in sorted((package / part).glob("**/*.py" if part != "." else "*.py")):
