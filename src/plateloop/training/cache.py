@@ -22,7 +22,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 def digest(folders: Sequence[Path], settings: object) -> str:
     """What prepared data depends on, as 16 hexadecimal digits: the manifests of ``folders``, ``settings``
-    (anything that JSON can write) and plateloop's own sources. Raises UserError for a folder without a manifest."""
+    (anything that JSON can write) and plateloop's own sources.
+
+    Raises UserError for a folder without a manifest.
+    """
     hashed = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for folder in folders:
         hashed.update(str(folder.resolve()).encode())
