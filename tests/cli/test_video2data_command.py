@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from plateloop.cli.main import app
 from plateloop.data_preparation.manifest import read_manifest
 from plateloop.deployment.config import load_config
+from plateloop.deployment.launch import load_networks
 from plateloop.deployment.video2data.config import HarvestConfig
 from plateloop.deployment.video2data.harvest import harvest
 from plateloop.deployment.video2data.inputs import began
-from plateloop.deployment.video2data.observe import load_networks
 from plateloop.errors import UserError
 
 

@@ -13,9 +13,9 @@ from plateloop.data_preparation.convert import FORMATS
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.data_preparation.report import Report
 from plateloop.deployment.config import load_config
+from plateloop.deployment.launch import load_networks
 from plateloop.deployment.video2data.config import HarvestConfig
 from plateloop.deployment.video2data.harvest import Harvest, harvest
-from plateloop.deployment.video2data.observe import load_networks
 from plateloop.geometry import iou
 from plateloop.testing.street import FrameTruth, read_truth, render_clip
 

@@ -73,9 +73,9 @@ def video2data(
 
     from plateloop.cli.progress import counting
     from plateloop.deployment.config import load_config
+    from plateloop.deployment.launch import load_networks
     from plateloop.deployment.video2data.config import HarvestConfig
     from plateloop.deployment.video2data.harvest import harvest
-    from plateloop.deployment.video2data.observe import load_networks
     from plateloop.errors import UserError
 
     try:

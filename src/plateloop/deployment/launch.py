@@ -39,6 +39,19 @@ class Launch:
     delivery: Delivery | None
 
 
+def load_networks(page: PipelineConfig) -> Cascade:
+    """The networks as a run of ``page`` uses them. Raises UserError where they cannot be had."""
+    networks = page.networks
+    return Cascade.load(
+        networks.device,
+        # Decoding wants a core too, and threads that wait for one another in turns are slower than none.
+        networks.threads or max(1, _cores() - 1),
+        networks.weights,
+        # The stream itself decides where plates are sought, and tracks live on by low-scored detections.
+        CascadeConfig(direct="never", vehicle_score=page.tracker.low, plate_score=networks.plate_score),
+    )
+
+
 @contextmanager
 def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[Launch]:
     """Prepare a pipeline; its files are closed on leaving. ``events_to`` gets the events as well.
@@ -46,15 +59,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     Raises UserError, with nothing written yet, where no source can be read or the networks cannot be had.
     """
     lengths = _probe_all(config.sources)
-    networks = config.networks
-    cascade = Cascade.load(
-        networks.device,
-        # Decoding wants a core too, and threads that wait for one another in turns are slower than none.
-        networks.threads or max(1, _cores() - 1),
-        networks.weights,
-        # The stream itself decides where plates are sought, and tracks live on by low-scored detections.
-        CascadeConfig(direct="never", vehicle_score=config.tracker.low, plate_score=networks.plate_score),
-    )
+    cascade = load_networks(config)
     folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
     videos = {
         number: folder / f"{name}-annotated.mp4" for number, name in enumerate(file_names(config.sources))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +21,6 @@ from plateloop.deployment.video2data.history import History, Known, PlateSight, 
 from plateloop.errors import UserError
 from plateloop.frame import Frame
 from plateloop.geometry import iou
-from plateloop.runtime.cascade import Cascade, CascadeConfig
 from plateloop.runtime.lpdnet import owners
 from plateloop.runtime.lprnet import heights, quadrilaterals
 from plateloop.types import Box, Detections, Plates, Reading
@@ -80,15 +78,6 @@ class Observer:
 
     def _know(self, track: int, passage: Passage) -> None:
         self.history.known[track] = Known(passage.id, passage.fused, passage.color)
-
-
-def load_networks(page: PipelineConfig) -> Cascade:
-    """The networks as a run of ``page`` uses them. Raises UserError where they cannot be had."""
-    networks = page.networks
-    # Decoding wants a core too.
-    threads = networks.threads or max(1, (os.cpu_count() or 1) - 1)
-    settings = CascadeConfig(direct="never", vehicle_score=page.tracker.low, plate_score=networks.plate_score)
-    return Cascade.load(networks.device, threads, networks.weights, settings)
 
 
 def observe(
