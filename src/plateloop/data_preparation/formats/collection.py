@@ -20,15 +20,15 @@ from plateloop.errors import UserError
 LISTS = ("frames", "crops", "colors", "stills")
 
 
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """What every list says of a picture; those of colours name no region."""
+    names = ("file", "width", "height", "source", "license", "split")
+    return {name: row[name] for name in names} | {"region": row.get("region")}
+
+
 def _frame(row: dict[str, Any]) -> Record:
     record = Record(
-        file=row["file"],
-        width=row["width"],
-        height=row["height"],
-        source=row["source"],
-        license=row["license"],
-        region=row["region"],
-        split=row["split"],
+        **_known(row),
         vehicles=tuple(
             Vehicle(box=v["box"], label=v["label"], annotation=v["source"], score=v.get("score"))
             for v in row["vehicles"]
@@ -60,13 +60,7 @@ def _whole(row: dict[str, Any]) -> tuple[float, float, float, float]:
 def _crop(row: dict[str, Any]) -> Record:
     plate = Plate(box=_whole(row), text=row["text"], region=row["region"], annotation=row["text_source"])
     return Record(
-        file=row["file"],
-        width=row["width"],
-        height=row["height"],
-        source=row["source"],
-        license=row["license"],
-        region=row["region"],
-        split=row["split"],
+        **_known(row),
         plates=(plate,),
         vehicles_annotated=False,
         sequence=f"{row['source']}-{row['sequence']}" if "sequence" in row else None,
@@ -75,12 +69,7 @@ def _crop(row: dict[str, Any]) -> Record:
 
 def _color(row: dict[str, Any]) -> Record:
     return Record(
-        file=row["file"],
-        width=row["width"],
-        height=row["height"],
-        source=row["source"],
-        license=row["license"],
-        split=row["split"],
+        **_known(row),
         vehicles=(Vehicle(box=_whole(row), label="car", color=row["color"], annotation="annotated"),),
         plates_annotated=False,
     )
@@ -88,13 +77,7 @@ def _color(row: dict[str, Any]) -> Record:
 
 def _still(row: dict[str, Any]) -> Record:
     return Record(
-        file=row["file"],
-        width=row["width"],
-        height=row["height"],
-        source=row["source"],
-        license=row["license"],
-        region=row["region"],
-        split=row["split"],
+        **_known(row),
         vehicles_annotated=False,
         plates_annotated=False,
         texts=tuple(p["text"] for p in row["plates"] if p["text"]),
