@@ -13,10 +13,11 @@ import pytest
 import plateloop
 
 SOURCE = Path(plateloop.__file__).parent
-FOUNDATION = {"types", "geometry", "frame", "errors"}
+FOUNDATION = {"types", "geometry", "frame", "errors", "text"}
 ALLOWED = {
     "types": {"errors"},
     "errors": set(),
+    "text": set(),
     "geometry": {"types", "errors"},
     "frame": {"types", "geometry", "errors"},
     "weights": set(),

@@ -13,12 +13,11 @@ from plateloop.geometry import iou
 from plateloop.testing.metrics import (
     bootstrap,
     character_error_rate,
-    edit_distance,
-    fold,
     match,
     match_texts,
     reliability,
 )
+from plateloop.text import edit_distance, fold
 
 TEXT = st.text("AB01O", max_size=7)
 

@@ -11,7 +11,8 @@ from plateloop.networks.ctc import ctc_loss, step_loss, step_targets
 from plateloop.networks.lprnet import ALPHABET, HEIGHT, WIDTH, LPRNet
 from plateloop.runtime.card import Card, Input, Training
 from plateloop.runtime.lprnet import decode
-from plateloop.training.evaluate_reader import confusions, edit_distance, score
+from plateloop.text import edit_distance
+from plateloop.training.evaluate_reader import confusions, score
 from plateloop.training.plate_pool import slot_of
 from plateloop.training.reading_geometry import char_places
 from plateloop.types import Reading

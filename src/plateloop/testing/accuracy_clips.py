@@ -14,7 +14,8 @@ from plateloop.deployment.launch import launch
 from plateloop.deployment.sources import SourceConfig
 from plateloop.errors import UserError
 from plateloop.testing.judge import Item, Outcome
-from plateloop.testing.metrics import edit_distance, match_texts
+from plateloop.testing.metrics import match_texts
+from plateloop.text import edit_distance
 from plateloop.types import Event
 
 NAME = "clips.jsonl"

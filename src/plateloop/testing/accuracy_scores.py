@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop import __version__
 from plateloop.testing.judge import OUTCOMES, Item
-from plateloop.testing.metrics import bootstrap, character_error_rate, fold, reliability
+from plateloop.testing.metrics import bootstrap, character_error_rate, reliability
+from plateloop.text import fold
 
 HEAD = ("group", "plates", "right", "share", "95 % in", "O=0", "CER", "extra")
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from plateloop.data_preparation.manifest import Plate, Record
 from plateloop.geometry import coverage
 from plateloop.runtime.cascade import Scene
-from plateloop.testing.metrics import edit_distance, match, match_texts
+from plateloop.testing.metrics import match, match_texts
+from plateloop.text import edit_distance
 from plateloop.types import Box, FloatArray
 
 Outcome = Literal[

@@ -10,27 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateloop.geometry import iou
+from plateloop.text import edit_distance
 from plateloop.types import FloatArray, IntArray
-
-_FOLD = str.maketrans("O", "0")
-
-
-def fold(text: str) -> str:
-    """``text`` with every letter O written as the digit 0, as part of the labels have them."""
-    return text.translate(_FOLD)
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Least number of characters to insert, delete or replace to make ``b`` of ``a``.
-
-    Levenshtein's distance by Wagner and Fischer's table, one row kept (J. ACM 21(1), 1974).
-    """
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, right in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
-    return row[-1]
 
 
 def character_error_rate(pairs: Iterable[tuple[str, str]]) -> float:

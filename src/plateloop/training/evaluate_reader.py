@@ -21,6 +21,7 @@ from plateloop.networks.lprnet import HEIGHT, WIDTH
 from plateloop.runtime.card import Card, package_card
 from plateloop.runtime.lprnet import decode
 from plateloop.runtime.session import Session
+from plateloop.text import edit_distance, fold
 from plateloop.training.damage import Damage, lit, recorded
 from plateloop.training.pictures import captioned
 from plateloop.training.plate_pool import Render, slot_of
@@ -76,17 +77,6 @@ def read(predict: Predict, pictures: Image, card: Card, chunk: int = 512) -> lis
     return [reading for part in parts for reading in part]
 
 
-def edit_distance(a: str, b: str) -> int:
-    """Fewest characters to insert, delete or replace to make ``b`` of ``a`` (Wagner, Fischer 1974)."""
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        above = row
-        row = [i]
-        for j, right in enumerate(b, 1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (left != right)))
-    return row[-1]
-
-
 def score(truths: Sequence[str], readings: Sequence[Reading]) -> dict[str, float]:
     """Share of plates read exactly, the same with O and 0 alike, character error rate, calibration.
 
@@ -94,7 +84,7 @@ def score(truths: Sequence[str], readings: Sequence[Reading]) -> dict[str, float
     """
     texts = [reading.text for reading in readings]
     right = np.array([truth == text for truth, text in zip(truths, texts, strict=True)])
-    alike = [a.replace("O", "0") == b.replace("O", "0") for a, b in zip(truths, texts, strict=True)]
+    alike = [fold(a) == fold(b) for a, b in zip(truths, texts, strict=True)]
     errors = sum(edit_distance(truth, text) for truth, text in zip(truths, texts, strict=True))
     confidence = np.array([reading.confidence for reading in readings])
     bins = np.minimum((confidence * 10).astype(int), 9)
