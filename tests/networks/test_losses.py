@@ -96,3 +96,15 @@ def test_confident_small_finds_weigh_less_where_not_all_is_listed() -> None:
         for complete in (True, False)
     )
     assert float(unlisted) < 0.5 * float(listed)
+
+
+def test_nothing_waits_for_the_gpu() -> None:
+    # A CUDA graph cannot be recorded of a step that does, forward or backward.
+    detector = Detector(CONFIG).train()
+    truth = _truth(0, (10.0, 10, 50, 40), (10.0, 10, 50, 10, 50, 40, 10, 40))
+    with torch.profiler.profile() as profile:
+        found = detector.decode(detector(torch.rand(1, 3, 64, 64)))
+        losses = detection_losses(found, truth, detector.centres, LossConfig())
+        torch.stack([v for k, v in losses.items() if not k.startswith("_")]).sum().backward()
+    waiting = {"aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select"}
+    assert not waiting & {event.key for event in profile.key_averages()}

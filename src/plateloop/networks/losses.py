@@ -36,12 +36,17 @@ class LossConfig(BaseModel):
     unlisted_size: float = Field(64.0, description="longest side, input pixels, up to which it is small")
 
 
+def _area(size: Tensor) -> Tensor:
+    # The gradient of prod looks for zeros, and so waits for the GPU.
+    return size[:, 0] * size[:, 1]
+
+
 def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     """Generalised IoU (Rezatofighi et al. 2019) of boxes (N, 4), row by row: (N,) in [-1, 1]."""
     low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
-    common = (high - low).clamp(min=0).prod(-1)
-    union = (a[:, 2:] - a[:, :2]).prod(-1) + (b[:, 2:] - b[:, :2]).prod(-1) - common
-    hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(-1)
+    common = _area((high - low).clamp(min=0))
+    union = _area(a[:, 2:] - a[:, :2]) + _area(b[:, 2:] - b[:, :2]) - common
+    hull = _area(torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2]))
     return common / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
 
 
