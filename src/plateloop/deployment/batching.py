@@ -104,7 +104,7 @@ class Intake(Generic[Item]):
     def waiting(self, stream: int) -> int:
         """How many items of ``stream`` wait now."""
         with self._changed:
-            return len(self._queues[stream])
+            return len(self._queues.get(stream, ()))
 
     def _can_grow(self) -> bool:
         return any(len(self._queues[stream]) < self._depth for stream in self._open)

@@ -54,6 +54,15 @@ def debts(store: Store) -> dict[str, int]:
         return {target: int(count) for target, count in connection.execute(query)}
 
 
+def lag(store: Store) -> dict[str, tuple[int, float]]:
+    """How many events are owed to each target that is owed any, and the Unix time of the oldest."""
+    query = sql.select(deliveries.c.target, sql.func.count(), sql.func.min(events.c.time))
+    query = query.join_from(deliveries, events, events.c.row == deliveries.c.row)
+    query = query.where(deliveries.c.acknowledged.is_(None)).group_by(deliveries.c.target)
+    with store.reading() as connection:
+        return {target: (count, oldest) for target, count, oldest in connection.execute(query)}
+
+
 def owe_everything(store: Store, target: str) -> None:
     """Owe ``target`` all events that it was never owed."""
     _owe(store, sql.select(sql.literal(target), events.c.row))

@@ -45,13 +45,18 @@ class Networks(Protocol):
 
 @dataclass(slots=True)
 class StreamReport:
-    """What became of one source so far: counts, wall-clock seconds, and why it ended if it failed."""
+    """What became of one source so far: counts, wall-clock seconds, and why it ended if it failed.
+
+    ``readings`` counts the looks at plates that saw characters, ``blanks`` those that saw none.
+    """
 
     source: str
     frames: int = 0
     dropped: int = 0
     vehicles: int = 0
     plates: int = 0
+    readings: int = 0
+    blanks: int = 0
     seconds: float = 0.0
     error: str | None = None
     ended: bool = False
@@ -77,6 +82,7 @@ class Pipeline:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._networks = networks
         self._sinks = sinks
+        self._busy_since: float | None = None
         self._stop = threading.Event()
         self._intake: Intake[Shot] = Intake(config.queue)
         settings = StreamConfig(config.schedule, config.tracker, config.fusion, config.events)
@@ -88,6 +94,15 @@ class Pipeline:
         """Let ``run`` come to its end: no new frames; what was seen so far is told and written out."""
         self._stop.set()
         self._intake.stop()
+
+    def busy_s(self) -> float:
+        """Seconds that the engine has been at its present batch; 0 while it waits for frames."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def waiting(self, number: int) -> int:
+        """How many decoded frames of a source wait for the engine."""
+        return self._intake.waiting(number)
 
     def run(self) -> list[Exception]:
         """Process all sources; returns the errors of sinks that failed. A bad source is in its report."""
@@ -107,10 +122,12 @@ class Pipeline:
                     batch = self._intake.take(self.config.networks.batch, self.config.networks.latency_s)
                 if not batch:
                     break
+                self._busy_since = time.monotonic()
                 self._process(batch, workers)
                 for number in range(len(self._streams)):
                     if self._intake.drained(number):
                         self._finish(number, workers)
+                self._busy_since = None
         finally:
             self.stop()
             for number in range(len(self._streams)):
@@ -166,13 +183,16 @@ class Pipeline:
                 events = stream.absorb(work, texts, named)
                 output = self.config.output
                 marks = stream.marks(work, output.trails) if output.overlay else []
-            self._count(number)
+            self._count(number, texts)
             with self._timed("waiting for sinks"):
                 self._tell(Result(number, work.shot, tuple(marks), tuple(events)), workers)
 
-    def _count(self, number: int) -> None:
+    def _count(self, number: int, readings: Sequence[Reading]) -> None:
         report = self.reports[number]
         report.frames += 1
+        seen = sum(bool(reading.text) for reading in readings)
+        report.readings += seen
+        report.blanks += len(readings) - seen
         report.dropped = self._intake.dropped(number)
         report.seconds = time.perf_counter() - self._begun
 
