@@ -70,7 +70,8 @@ class StreamReport:
 class Pipeline:
     """Runs the sources of a page until they end or ``stop`` is called; may be run once.
 
-    ``reports`` (one a source, in order) grow while it runs; ``seconds`` says where the engine's time went.
+    ``reports`` (one a source, in order) grow while it runs; ``seconds`` says where the engine's time went;
+    ``workers`` feed the sinks while it runs.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Pipeline:
         self.config = config
         self.reports = [StreamReport(source.title) for source in config.sources]
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.workers: tuple[Worker, ...] = ()
         self._networks = networks
         self._sinks = sinks
         self._busy_since: float | None = None
@@ -107,7 +109,7 @@ class Pipeline:
     def run(self) -> list[Exception]:
         """Process all sources; returns the errors of sinks that failed. A bad source is in its report."""
         self._begun = time.perf_counter()
-        workers = [Worker(sink, self.config.queue) for sink in self._sinks]
+        workers = self.workers = tuple(Worker(sink, self.config.queue) for sink in self._sinks)
         threads = []
         for number, source in enumerate(self.config.sources):
             self._intake.open(number)

@@ -48,9 +48,15 @@ class Worker:
     def __init__(self, sink: Sink, depth: int) -> None:
         self._sink = sink
         self._queue: queue.Queue[Result | None] = queue.Queue(depth)
+        self.name = type(sink).__name__
         self.error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name=type(sink).__name__, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many results wait for the sink."""
+        return self._queue.qsize()
 
     def put(self, result: Result) -> None:
         """Hand a result over."""
@@ -76,7 +82,7 @@ class Worker:
                 self._sink.write(result)
         except Exception as error:  # whatever a sink dies of, the others go on
             self.error = error
-            log.error("%s: %s", type(self._sink).__name__, error)
+            log.error("%s: %s", self.name, error)
             if result is not None:
                 self._close_failed()
 
@@ -84,4 +90,4 @@ class Worker:
         try:
             self._sink.close()
         except Exception as error:
-            log.error("%s, closing: %s", type(self._sink).__name__, error)
+            log.error("%s, closing: %s", self.name, error)
