@@ -1,10 +1,14 @@
 """Small videos for the tests of streams, each made by PyAV."""
 
+import contextlib
 import json
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +251,53 @@ def validate() -> Callable[[str, Any], None]:
         validators[schema].validate(message)
 
     return check
+
+
+@pytest.fixture
+def camera() -> Iterator[Callable[[Path], str]]:
+    """``camera(video)``: the URL of a camera that shows a video over and over, in real time."""
+    servers = []
+
+    def start(video: Path) -> str:
+        class Camera(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "video/mp2t")
+                self.end_headers()
+                with contextlib.suppress(OSError):  # whoever watched has gone
+                    _show_for_ever(video, self.wfile)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/live.ts"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _show_for_ever(video: Path, to: Any) -> None:
+    started, shift = time.monotonic(), 0
+    with av.open(to, "w", format="mpegts", options={"flush_packets": "1"}) as shown:
+        stream = None
+        while True:
+            with av.open(str(video)) as container:
+                source = container.streams.video[0]
+                stream = stream or shown.add_stream_from_template(source)
+                end = 0
+                for packet in container.demux(source):
+                    if packet.dts is None:
+                        continue
+                    end = max(end, packet.dts + (packet.duration or 1))
+                    packet.pts += shift
+                    packet.dts += shift
+                    time.sleep(max(0.0, started + float(packet.dts * source.time_base) - time.monotonic()))
+                    packet.stream = stream
+                    shown.mux(packet)
+                shift += end

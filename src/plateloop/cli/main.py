@@ -11,6 +11,7 @@ from plateloop.cli import data, store, testing, training
 from plateloop.cli.demo import demo
 from plateloop.cli.kafka import consume, msg2kafka
 from plateloop.cli.label import label
+from plateloop.cli.page import page
 from plateloop.cli.read import read
 from plateloop.cli.run import run
 from plateloop.cli.video2data import video2data
@@ -28,6 +29,7 @@ app.command("run")(run)
 app.command("demo")(demo)
 app.command("msg2kafka")(msg2kafka)
 app.command("consume")(consume)
+app.command("page")(page)
 app.command("label")(label)
 app.command("video2data")(video2data)
 app.add_typer(data.app)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+import threading
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +17,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from plateloop.deployment.launch import Launch
+
+log = logging.getLogger(__name__)
+
+
+class LogFormat(StrEnum):
+    """How logs are written."""
+
+    text = "text"
+    json = "json"
+
+
+class LogLevel(StrEnum):
+    """From which level on logs are written."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
 
 
 def run(
@@ -64,6 +85,14 @@ def run(
     kafka_config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="More Kafka settings (TLS, SASL…): key=value lines.")
     ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve the live page, /metrics, /healthz and /readyz."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Of what is told on stderr: text, or JSON, one object a line.")
+    ] = LogFormat.text,
+    log_level: Annotated[LogLevel, typer.Option(help="What is told on stderr.")] = LogLevel.warning,
 ) -> None:
     """Read the number plates of passing vehicles: one event a vehicle.
 
@@ -91,12 +120,14 @@ def run(
             "sensors": sensors,
             "settings": kafka_config,
         },
+        "http": {"listen": http},
     }
-    settings = load_config(config, sources or [], overrides)
     console = Console(stderr=True)
-    _log_to(console)
+    _log_to(console, log_format, log_level)
+    settings = load_config(config, sources or [], overrides)
+    quiet = as_json or log_format is LogFormat.json or not console.is_terminal
     with launch(settings, sys.stdout if as_json else None) as launched:
-        failures = _follow(launched, console, quiet=as_json or not console.is_terminal)
+        failures = _follow(launched, console, quiet)
         failures += [worker.error for worker in launched.followers if worker.error is not None]
         delivery, waiting = launched.delivery, 0
         if delivery is not None and settings.kafka is not None:
@@ -106,31 +137,27 @@ def run(
         _summarize(launched, Console())
     for report in reports:
         if report.error is not None:
-            print(f"plateloop: {report.error}", file=sys.stderr)
+            log.error("%s", report.error)
     if any(isinstance(failure, BrokenPipeError) for failure in failures):
         # Whoever read our lines has gone: what Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if waiting:
-        print(
-            f"plateloop: {waiting} events wait in the store for Kafka; msg2kafka delivers them",
-            file=sys.stderr,
-        )
+        log.error("%d events wait in the store for Kafka; msg2kafka delivers them", waiting)
     if failures or waiting:
         raise typer.Exit(1)
     if any(report.error is not None for report in reports):
         raise typer.Exit(2)
 
 
-def _log_to(console: Console) -> None:
-    """Warnings as single lines on stderr, above the progress bars."""
-    import logging
+def _log_to(console: Console, log_format: LogFormat, log_level: LogLevel) -> None:
+    """Logs as single lines on stderr, above the progress bars."""
+    from plateloop.deployment.logs import configure
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            text = f"plateloop: {record.getMessage()}"
-            console.print(text, soft_wrap=True, markup=False, highlight=False)
+            console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
-    logging.basicConfig(level=logging.WARNING, handlers=[Lines()], force=True)
+    configure(Lines(), log_format.value, logging.getLevelNamesMapping()[log_level.upper()])
 
 
 def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
@@ -139,14 +166,20 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from plateloop.deployment import notify
+    from plateloop.deployment.operations import is_alive
+
     pipeline = launched.pipeline
+    over = threading.Event()
 
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
+        notify.tell("STOPPING=1")
         pipeline.stop()
         if launched.delivery is not None:
             launched.delivery.hurry(3)
 
+    notify.keep_alive(lambda: is_alive(pipeline), over)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -166,12 +199,14 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
                 for report, length in zip(pipeline.reports, launched.lengths, strict=True)
             ]
             running = executor.submit(pipeline.run)
+            notify.tell("READY=1")
             while not running.done():
                 wait([running], timeout=0.2)
                 for task, report in zip(tasks, pipeline.reports, strict=True):
                     progress.update(task, completed=report.frames, rate=report.rate, plates=report.plates)
             return running.result()
     finally:
+        over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
 

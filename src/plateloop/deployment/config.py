@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plateloop.deployment.fusion import FusionConfig
 from plateloop.deployment.kafka.config import KafkaConfig
+from plateloop.deployment.page.config import HttpConfig
 from plateloop.deployment.passages import PassageConfig
 from plateloop.deployment.sinks.mp4 import Mp4Config
 from plateloop.deployment.sources import SourceConfig
@@ -62,6 +63,9 @@ class PipelineConfig(BaseModel):
     events: PassageConfig = Field(default_factory=PassageConfig, description="see there")
     output: OutputConfig = Field(default_factory=OutputConfig, description="see there")
     kafka: KafkaConfig | None = Field(None, description="topic that all events go to; none unless given")
+    http: HttpConfig | None = Field(
+        None, description="serve the live page, metrics and checks of health; not unless given"
+    )
     queue: int = Field(8, ge=1, description="decoded frames that wait for each source, and for each sink")
 
 

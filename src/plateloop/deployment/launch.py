@@ -13,6 +13,8 @@ from typing import TextIO
 
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.kafka.delivery import Delivery, check
+from plateloop.deployment.operations import Operations
+from plateloop.deployment.page.serve import open_address, serving_run
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.mp4 import Mp4
@@ -20,6 +22,7 @@ from plateloop.deployment.sinks.store import StoreSink
 from plateloop.deployment.sinks.worker import Sink, Worker
 from plateloop.deployment.sources import SourceConfig, probe
 from plateloop.deployment.store import Store
+from plateloop.deployment.watch import Watch
 from plateloop.errors import UserError
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 
@@ -67,6 +70,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     if config.kafka is not None:
         check(config.kafka)
     with ExitStack() as stack:
+        # Taken before anything is written; answered on once all is ready.
+        listening = stack.enter_context(open_address(config.http)) if config.http is not None else None
         given = config.output.store
         store = stack.enter_context(closing(Store.open(given))) if given is not None else None
         try:
@@ -88,7 +93,13 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         if config.output.overlay:
             sinks.append(Mp4(videos, config.output.mp4))
         alphabet = cascade.sessions["lprnet"].card.alphabet
+        watch = Watch()
+        if listening is not None:
+            sinks.append(watch)
         pipeline = Pipeline(config, cascade, alphabet, sinks)
+        if listening is not None and config.http is not None:
+            operations = Operations(pipeline, store, watch, targets, followers)
+            stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
         yield Launch(pipeline, folder, lengths, cascade, followers, delivery)
 
 

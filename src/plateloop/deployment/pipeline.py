@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from plateloop.deployment import logs
 from plateloop.deployment.batching import Intake
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.sinks.worker import Result, Sink, Worker
@@ -144,6 +145,7 @@ class Pipeline:
 
     def _decode(self, number: int, source: SourceConfig) -> None:
         report = self.reports[number]
+        logs.source.set(report.source)
         wait = not is_live(source.url)
         try:
             for shot in frames(source, self._stop):
@@ -184,7 +186,8 @@ class Pipeline:
                 stream = self._streams[number]
                 events = stream.absorb(work, texts, named)
                 output = self.config.output
-                marks = stream.marks(work, output.trails) if output.overlay else []
+                drawn = output.overlay or self.config.http is not None
+                marks = stream.marks(work, output.trails) if drawn else []
             self._count(number, texts)
             with self._timed("waiting for sinks"):
                 self._tell(Result(number, work.shot, tuple(marks), tuple(events)), workers)

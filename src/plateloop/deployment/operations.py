@@ -1,0 +1,122 @@
+"""How a run is doing: each stream's state, what is owed, and whether it is alive and ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from plateloop.deployment import outbox
+from plateloop.deployment.pipeline import Pipeline, StreamReport
+from plateloop.deployment.sinks.worker import Worker
+from plateloop.deployment.store import Store
+from plateloop.deployment.watch import Watch
+
+State = Literal["starting", "running", "stalled", "ended", "failed"]
+
+# A batch that takes longer than this hangs; a stream without a frame for this long is stalled.
+STUCK_S = 30.0
+STALLED_S = 10.0
+# The store is asked to write at most this often.
+PROBE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """One stream as it is now. ``rate`` is in frames a second; ``waiting`` frames are decoded already."""
+
+    number: int
+    state: State
+    rate: float
+    waiting: int
+    report: StreamReport
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """Events that a target has not acknowledged, and the Unix time of the oldest (None: there are none)."""
+
+    target: str
+    count: int
+    oldest: float | None
+
+
+def is_alive(pipeline: Pipeline) -> bool:
+    """Whether the engine works or waits for frames: it does not hang."""
+    return pipeline.busy_s() < STUCK_S
+
+
+class Operations:
+    """Looks into a running pipeline and its store; changes nothing but the store's mark of a test write."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        store: Store,
+        watch: Watch,
+        targets: Sequence[str] = (),
+        followers: Sequence[Worker] = (),
+    ) -> None:
+        """``targets`` are owed every event, ``followers`` are told of events once these are stored."""
+        self.pipeline = pipeline
+        self.store = store
+        self.watch = watch
+        self._targets = tuple(targets)
+        self._followers = tuple(followers)
+        self._probing = Lock()
+        self._probed: tuple[float, str | None] = (0.0, None)
+
+    def streams(self) -> list[StreamState]:
+        """All streams, in order."""
+        return [self._stream(number, report) for number, report in enumerate(self.pipeline.reports)]
+
+    def debts(self) -> list[Debt]:
+        """What each target is owed."""
+        owed = outbox.lag(self.store)
+        return [Debt(target, *owed.get(target, (0, None))) for target in sorted({*self._targets, *owed})]
+
+    def workers(self) -> list[Worker]:
+        """All sinks: the pipeline's, and those that are told what was stored."""
+        return [*self.pipeline.workers, *self._followers]
+
+    def problems(self) -> list[str]:
+        """Why the run is not ready to read plates; nothing where it is."""
+        found = []
+        if not is_alive(self.pipeline):
+            found.append(f"the engine hangs since {self.pipeline.busy_s():.0f} s")
+        if not any(stream.state == "running" for stream in self.streams()):
+            found.append("no source delivers frames")
+        failure = self._store_failure()
+        if failure is not None:
+            found.append(f"the event store cannot be written: {failure}")
+        return found
+
+    def _stream(self, number: int, report: StreamReport) -> StreamState:
+        age = self.watch.age_s(number)
+        state: State = "running"
+        if report.error is not None:
+            state = "failed"
+        elif report.ended:
+            state = "ended"
+        elif age is None:
+            state = "starting"
+        elif age > STALLED_S:
+            state = "stalled"
+        rate = self.watch.rate(number)
+        return StreamState(number, state, rate, self.pipeline.waiting(number), report)
+
+    def _store_failure(self) -> str | None:
+        with self._probing:
+            probed_at, failure = self._probed
+            if time.monotonic() - probed_at > PROBE_S or not probed_at:
+                try:
+                    self.store.probe()
+                    failure = None
+                except SQLAlchemyError as error:
+                    failure = str(error).splitlines()[0]
+                self._probed = time.monotonic(), failure
+            return failure
