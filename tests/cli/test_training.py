@@ -35,7 +35,7 @@ def test_networks_prints_every_budget(
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--device", "cuda:7"], "cuda:7"),
         (["evaluate", "tcnet", "--data", "nowhere", "--card", "no.yaml"], "n"),
         (["export", "tcnet", "none.pt", "--out", "OUT"], "none.pt"),
-        (["export", "lprnet", "last.pt", "--out", "OUT"], "leaves lprnet.onnx"),
+        (["export", "lprnet", "none.pt", "--out", "OUT"], "none.pt"),
     ],
 )
 def test_mistakes_are_named_in_one_line(

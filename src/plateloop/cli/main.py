@@ -7,7 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
-from plateloop.cli import data, store, testing, training
+from plateloop.cli import data, export, store, testing, training, tuning
 from plateloop.cli.demo import demo
 from plateloop.cli.kafka import consume, msg2kafka
 from plateloop.cli.label import label
@@ -35,7 +35,8 @@ app.command("video2data")(video2data)
 app.add_typer(data.app)
 app.add_typer(testing.app)
 app.add_typer(store.app)
-for _command in (training.train, training.evaluate, training.export, training.networks):
+app.add_typer(export.app)
+for _command in (training.train, training.evaluate, tuning.quantize, training.networks):
     app.command(_command.__name__)(_command)
 app.command("ceiling")(testing.ceiling)
 

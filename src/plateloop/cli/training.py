@@ -1,4 +1,4 @@
-"""``plateloop train``, ``evaluate``, ``export`` and ``networks``: the commands of the training module."""
+"""``plateloop train``, ``evaluate`` and ``networks``: the commands of the training module."""
 
 from __future__ import annotations
 
@@ -112,26 +112,6 @@ def evaluate(
             from plateloop.training.evaluate_color import evaluate_color
 
             evaluate_color(data, card, split, device, out)
-
-
-def export(
-    network: Network,
-    checkpoint: Annotated[Path, typer.Argument(help="last.pt of a run")],
-    out: Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx and its card")],
-) -> None:
-    """Export the averaged weights of a run's CHECKPOINT to ONNX with a card: tcnet and lpdnet."""
-    from plateloop.errors import UserError
-
-    match network:
-        case Network.TCNET | Network.LPDNET:
-            from plateloop.training.train_detector import export_checkpoint
-
-            export_checkpoint(network.value, checkpoint, out)
-        case Network.LPRNET | Network.COLORNET:
-            raise UserError(
-                f"export {network}: not from a checkpoint; let `train {network}` finish, which leaves "
-                f"{network}.onnx and {network}.yaml in its folder"
-            )
 
 
 def networks() -> None:

@@ -73,6 +73,12 @@ class Card(_Strict):
     )
     gflops: float = Field(description="cost of one input; one multiply-add is 2 FLOPs")
     parameters: int
+    precision: Literal["fp32", "fp16", "int8"] = Field(
+        default="fp32", description="of the weights and of the arithmetic"
+    )
+    made_from: str | None = Field(
+        default=None, description="sha256 of the FP32 ONNX that was quantized into this one"
+    )
     training: Training
     metrics: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="set name (such as 'test/hermes_TW') → metric → value"

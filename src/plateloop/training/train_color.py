@@ -267,13 +267,17 @@ def train_color(
     return finish(average, data, out, draft, val)
 
 
-def describe(data: Path, config: ColorConfig, samples: int, weights: Path | None) -> Card:
-    """The card of a network that is still to be trained: all but its file, metrics and time."""
+def describe(data: Path | None, config: ColorConfig, samples: int, weights: Path | None) -> Card:
+    """The card of a network that is still to be trained: all but its file, metrics and time.
+
+    Without ``data`` it names no sources.
+    """
     cost = measure(fuse(ColorNet(len(LABELS)).eval()), torch.zeros(1, 3, SIDE, SIDE))
     folders = ("colors", "frames") if config.street else ("colors",)
     licences = {
         record.source: record.license
         for folder in folders
+        if data is not None
         for record in read_manifest(data / folder)
         if record.split == "train" and record.vehicles
     }

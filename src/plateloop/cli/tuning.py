@@ -1,0 +1,74 @@
+"""``plateloop tune``, ``prune`` and ``quantize``: better settings and smaller networks."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plateloop.cli.training import Network
+
+
+class Precision(StrEnum):
+    """What a network is quantized to."""
+
+    INT8 = "int8"
+    FP16 = "fp16"
+
+
+class Target(StrEnum):
+    """Whose INT8."""
+
+    CPU = "cpu"
+    TENSORRT = "tensorrt"
+
+
+_Data = Annotated[Path, typer.Option("--data", help="folder of manifest datasets, such as DIR/frames")]
+_Limit = Annotated[int | None, typer.Option(help="pictures of each dataset at most, for trials")]
+
+
+def quantize(
+    network: Network,
+    data: _Data,
+    out: Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx and its card")],
+    card: Annotated[Path | None, typer.Option(help="model card; the packaged one where not given")] = None,
+    to: Annotated[Precision, typer.Option(help="int8, or fp16 for GPUs")] = Precision.INT8,
+    target: Annotated[
+        Target, typer.Option("--for", help="whose INT8: cpu, or tensorrt (signed, symmetric)")
+    ] = Target.CPU,
+    max_loss: Annotated[
+        float, typer.Option(help="most that the figure on val may fall: 0.01 is a point")
+    ] = 0.01,
+    pictures: Annotated[int, typer.Option(help="pictures of train on which ranges are measured")] = 128,
+    minutes: Annotated[float, typer.Option(help="most time for measuring each layer's sensitivity")] = 3.0,
+    limit: _Limit = None,
+) -> None:
+    """Quantize NETWORK and say what it costs on val and gains on this CPU.
+
+    Where all layers in INT8 lose more than --max-loss, the most sensitive ones stay in FP32. Exit 1, with
+    nothing written, where that does not help.
+    """
+    from plateloop.runtime.card import package_card
+    from plateloop.training.quantize import LossError, QuantizeConfig
+    from plateloop.training.quantize import quantize as run
+
+    config = QuantizeConfig(
+        precision=to.value,
+        target=target.value,
+        max_loss=max_loss,
+        pictures=pictures,
+        minutes=minutes,
+        limit=limit,
+    )
+    try:
+        done = run(card or package_card(network.value), data, out, config)
+    except LossError as error:
+        print(f"plateloop: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(
+        f"{network.value}: {done.before.figure:.4f} → {done.after.figure:.4f} on val, {done.speed:.2f} times "
+        f"as fast on this CPU, {len(done.kept)} layers in FP32; {out / (network.value + '.yaml')}"
+    )

@@ -1,0 +1,63 @@
+"""From a run's checkpoint to an ONNX with its card, for every network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from plateloop.errors import UserError
+from plateloop.networks.colornet import SIDE, ColorNet
+from plateloop.networks.lprnet import HEIGHT, WIDTH, LPRNet
+from plateloop.runtime.card import Card, load_card, save_card
+from plateloop.training import train_color, train_detector, train_reader
+from plateloop.training.color_data import LABELS
+from plateloop.training.export import export_onnx
+from plateloop.training.settings import settle
+
+
+def export_checkpoint(network: str, checkpoint: Path, out: Path) -> Path:
+    """Export the averaged weights of ``last.pt`` or ``average.pt`` as ``out/NETWORK.onnx``; the card's path.
+
+    ``config.yaml`` must lie beside the checkpoint. A finished run's card is taken over (training,
+    calibration, metrics) where it is of these weights. Raises UserError where a file is missing or is of
+    another network.
+    """
+    card = out / f"{network}.yaml"
+    if network in ("tcnet", "lpdnet"):
+        train_detector.export_checkpoint(network, checkpoint, out)
+        return card
+    if not checkpoint.is_file():
+        raise UserError(f"{checkpoint}: no such checkpoint")
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if "meaning" not in state:
+        raise UserError(f"{checkpoint}: does not say what its outputs mean; continue its run for one step")
+    module, draft, example = _untrained(network, checkpoint.parent / "config.yaml", tuple(state["meaning"]))
+    try:
+        module.load_state_dict(state["average"])
+    except RuntimeError:
+        raise UserError(f"{checkpoint}: not a checkpoint of {network}") from None
+    out.mkdir(parents=True, exist_ok=True)
+    sha256 = export_onnx(module, example, draft.outputs, out / f"{network}.onnx")
+    finished = checkpoint.parent / f"{network}.yaml"
+    if finished.is_file() and (shipped := load_card(finished)).sha256 == sha256:
+        save_card(shipped, card)
+        return card
+    training = draft.training.model_copy(update={"minutes": round(state["elapsed"] / 60, 1)})
+    save_card(draft.model_copy(update={"sha256": sha256, "training": training}), card)
+    return card
+
+
+def _untrained(network: str, config: Path, meaning: tuple[str, ...]) -> tuple[nn.Module, Card, torch.Tensor]:
+    """The module of lprnet or colornet, its card without weights and data, and an example of its input."""
+    if network == "lprnet":
+        reader = settle(train_reader.ReaderConfig(), config)
+        draft = train_reader.describe(meaning, reader, (), 0, None)
+        return LPRNet(len(meaning), reader.dropout), draft, torch.rand(2, 3, HEIGHT, WIDTH)
+    color = settle(train_color.ColorConfig(), config)
+    if meaning != LABELS:
+        raise UserError(f"{config.parent}: its colours are {', '.join(meaning)}, not {', '.join(LABELS)}")
+    draft = train_color.describe(None, color, 0, None)
+    return ColorNet(len(LABELS), color.dropout), draft, torch.rand(2, 3, SIDE, SIDE)
