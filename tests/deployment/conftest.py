@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -264,7 +266,7 @@ def camera() -> Iterator[Callable[[Path], str]]:
                 self.send_response(200)
                 self.send_header("Content-Type", "video/mp2t")
                 self.end_headers()
-                with contextlib.suppress(OSError):  # whoever watched has gone
+                with contextlib.suppress(OSError, av.error.FFmpegError):  # whoever watched has gone
                     _show_for_ever(video, self.wfile)
 
             def log_message(self, *_: object) -> None:
@@ -301,3 +303,73 @@ def _show_for_ever(video: Path, to: Any) -> None:
                     packet.stream = stream
                     shown.mux(packet)
                 shift += end
+
+
+@pytest.fixture(scope="session")
+def passing_cars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A car every four seconds for the toy networks: blue, with a red plate that reads 5."""
+    path = tmp_path_factory.mktemp("clips") / "cars.mp4"
+    with av.open(str(path), "w") as writer:
+        stream = writer.add_stream("libx264", rate=20, options={"crf": "10", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
+        for number in range(80):
+            rgb = np.full((384, 640, 3), 20, np.uint8)
+            x = 10 + 10 * number
+            if number < 25:
+                rgb[80:300, x : x + 200] = (0, 0, 255)
+                rgb[240:270, x + 60 : x + 140] = (255, 142, 0)
+            writer.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        writer.mux(stream.encode(None))
+    return path
+
+
+@dataclass
+class Run:
+    """A running ``plateloop run --http``: its page's address and folder, and what it has told on stderr."""
+
+    process: subprocess.Popen[str]
+    url: str
+    folder: Path
+    told: list[dict[str, Any]]
+
+
+@pytest.fixture
+def start_run(tmp_path: Path, toy_weights: Path) -> Iterator[Callable[..., Run]]:
+    """``start_run(page, *options)``: a run of a page of settings, once it serves; killed in the end."""
+    runs: list[Run] = []
+
+    def start(page: dict[str, Any], *options: str) -> Run:
+        settings = {"fusion": {"min_length": 1}, "events": {"merge_s": 0.5}, **page}
+        settings["networks"] = {"threads": 1, "weights": str(toy_weights)}
+        file, folder = tmp_path / "page.json", tmp_path / "out"
+        file.write_text(json.dumps(settings))  # JSON is YAML too
+        command = ["run", "--config", str(file), "--out", str(folder), "--http", "127.0.0.1:0", *options]
+        command += ["--log-format", "json", "--log-level", "info"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "plateloop", *command],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        run = Run(process, "", folder, [])
+        runs.append(run)
+        serving = threading.Event()
+        threading.Thread(target=_listen_to, args=(run, serving), daemon=True).start()
+        assert serving.wait(30) and run.url, run.told
+        return run
+
+    yield start
+    for run in runs:
+        run.process.kill()
+        run.process.wait()
+
+
+def _listen_to(run: Run, serving: threading.Event) -> None:
+    assert run.process.stderr is not None
+    with run.process.stderr:
+        for line in run.process.stderr:
+            run.told.append(json.loads(line))
+            if " at http://" in run.told[-1]["message"]:
+                run.url = run.told[-1]["message"].partition(" at ")[2]
+                serving.set()
+    serving.set()

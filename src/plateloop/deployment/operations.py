@@ -27,10 +27,14 @@ PROBE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """One stream as it is now. ``rate`` is in frames a second; ``waiting`` frames are decoded already."""
+    """One stream as it is now.
+
+    ``pictured``: it has shown a frame; ``rate`` is in frames a second; ``waiting`` frames are decoded.
+    """
 
     number: int
     state: State
+    pictured: bool
     rate: float
     waiting: int
     report: StreamReport
@@ -67,6 +71,7 @@ class Operations:
         self.watch = watch
         self._targets = tuple(targets)
         self._followers = tuple(followers)
+        self.started = time.time()
         self._probing = Lock()
         self._probed: tuple[float, str | None] = (0.0, None)
 
@@ -107,7 +112,7 @@ class Operations:
         elif age > STALLED_S:
             state = "stalled"
         rate = self.watch.rate(number)
-        return StreamState(number, state, rate, self.pipeline.waiting(number), report)
+        return StreamState(number, state, age is not None, rate, self.pipeline.waiting(number), report)
 
     def _store_failure(self) -> str | None:
         with self._probing:

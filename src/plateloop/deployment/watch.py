@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
+import numpy as np
 
-from plateloop.deployment.overlay import draw
+from plateloop.deployment.overlay import Mark, as_box, draw
 from plateloop.deployment.sinks.worker import Result
 
 # Seconds over which frames a second are counted, and for which a picture that was made is good.
@@ -73,13 +74,20 @@ class Watch:
 
 def _jpeg(result: Result, width: int) -> bytes:
     assert result.shot is not None
-    frame = result.shot.frame
-    picture = frame.rgb()
-    if frame.to_rgb is None:  # an RGB frame's own array
-        picture = picture.copy()
-    draw(picture, result.marks)
-    if picture.shape[1] > width:
-        size = width, max(1, round(picture.shape[0] * width / picture.shape[1]))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    _, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    picture = result.shot.frame.rgb()
+    scale = min(1.0, width / picture.shape[1])
+    size = round(picture.shape[1] * scale), max(1, round(picture.shape[0] * scale))
+    # A copy in any case: an RGB frame's picture is its own. Drawn last, so that texts stay legible.
+    small = np.array(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    draw(small, [_scaled(mark, scale) for mark in result.marks])
+    _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes()
+
+
+def _scaled(mark: Mark, scale: float) -> Mark:
+    return replace(
+        mark,
+        box=None if mark.box is None else as_box(np.float32(scale) * np.asarray(mark.box, np.float32)),
+        corners=None if mark.corners is None else mark.corners * np.float32(scale),
+        trail=None if mark.trail is None else mark.trail * np.float32(scale),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 import threading
 from collections.abc import AsyncIterator
@@ -86,10 +87,13 @@ def create_app(
     def events(form: Form) -> str:
         """A list of events, newest first."""
         items = search.newest(store, form.search.narrow(store), PAGE + 1, form.before)
-        return page_of("events.html", items=items[:PAGE], more=len(items) > PAGE, first=form.before is None)
+        # Of what an earlier run has left open nobody knows whether it is still there.
+        started = operations.started if operations is not None else math.inf
+        shown = {"items": items[:PAGE], "more": len(items) > PAGE, "first": form.before is None}
+        return page_of("events.html", **shown, started=started)
 
-    @app.get("/events/{identity}", response_class=HTMLResponse)
-    def event(identity: str) -> Response:
+    @app.get("/event", response_class=HTMLResponse)
+    def event(identity: Annotated[str, Query(alias="id")]) -> Response:
         """All that is known of one event."""
         phases = search.history(store, identity)
         if not phases:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from plateloop.deployment.sources import redact
 from plateloop.deployment.store import Store
 from plateloop.errors import UserError
 from plateloop.web import address_of, listen, names_of, parse_address, serving
+
+log = logging.getLogger(__name__)
 
 
 def check_installed() -> None:
@@ -40,6 +43,7 @@ def serving_run(
     names = frozenset(config.names) or names_of(parse_address(config.listen)[0])
     app = create_app(operations.store, title, names, over, operations)
     with serving(app, listening, over):
+        log.info("page, metrics and health at %s", address_of(listening))
         yield
 
 
