@@ -69,9 +69,9 @@ def client(folder: Path, toy_weights: Path) -> Iterator[Any]:
     """The application, served on loopback."""
     from plateloop.data_preparation.labeler.app import create_app
     from plateloop.data_preparation.labeler.drafts import Drafts
-    from plateloop.data_preparation.labeler.serve import LOOPBACK
     from plateloop.data_preparation.labeler.store import Store
     from plateloop.data_preparation.labeler.views import Pictures
+    from plateloop.web import LOOPBACK
 
     store, pictures = Store(folder), Pictures(folder)
     drafts = Drafts(store, pictures, toy_weights, threads=1)

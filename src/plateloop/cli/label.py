@@ -35,9 +35,10 @@ def label(
     from plateloop.errors import UserError
 
     try:
-        from plateloop.data_preparation.labeler.serve import LOOPBACK, serve
+        from plateloop.data_preparation.labeler.serve import serve
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing: pip install 'plateloop[label]'") from None
+    from plateloop.web import LOOPBACK
 
     def ready(url: str, store: Store) -> None:
         if store.recovered:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from itertools import count as counting
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
@@ -23,18 +21,11 @@ from plateloop.data_preparation.labeler.wall import Wall
 from plateloop.data_preparation.manifest import Plate, Record
 from plateloop.errors import UserError
 from plateloop.runtime.card import load_card, package_card
+from plateloop.web import Guard
 
 State = Literal["all", "todo", "done"]
 
 SHOWN_AS_THEY_ARE = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-
-# Nothing from elsewhere is ever loaded, and no text can become a script.
-POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; object-src 'none'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-Next = Callable[[Request], Awaitable[Response]]
 
 
 class _Body(BaseModel):
@@ -69,6 +60,7 @@ def create_app(store: Store, pictures: Pictures, drafts: Drafts, hosts: frozense
     point here); None: any.
     """
     app = FastAPI(title="plateloop label", openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, hosts=hosts)
     walls: OrderedDict[int, Wall] = OrderedDict()
     numbers = counting(1)
 
@@ -83,25 +75,6 @@ def create_app(store: Store, pictures: Pictures, drafts: Drafts, hosts: frozense
         if not 0 <= number < len(record.plates):
             raise HTTPException(404, f"picture {row} has no plate {number}")
         return record, record.plates[number]
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Next) -> Response:
-        host = request.headers.get("host", "")
-        origin = request.headers.get("origin")
-        name = urlsplit(f"//{host}").hostname
-        if hosts is not None and name not in hosts:
-            return JSONResponse({"detail": f"not served under the name {name}"}, 400)
-        if request.method not in ("GET", "HEAD"):
-            foreign = origin is not None and urlsplit(origin).netloc != host
-            kind = request.headers.get("content-type", "").partition(";")[0]
-            if foreign or kind != "application/json":
-                return JSONResponse({"detail": "only the labeler's own page may change labels"}, 403)
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers.setdefault("Cache-Control", "no-cache")
-        return response
 
     @app.exception_handler(UserError)
     async def missing(_: Request, error: UserError) -> Response:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
@@ -13,9 +11,7 @@ from plateloop.data_preparation.labeler.app import create_app
 from plateloop.data_preparation.labeler.drafts import Drafts
 from plateloop.data_preparation.labeler.store import Store
 from plateloop.data_preparation.labeler.views import Pictures
-from plateloop.errors import UserError
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+from plateloop.web import address_of, listen, names_of
 
 
 def serve(
@@ -35,13 +31,12 @@ def serve(
     """
     store = Store(folder)
     try:
-        listening = _listen(host, port)
+        listening = listen(host, port)
         with listening:
             pictures = Pictures(folder, follow_links)
             drafts = Drafts(store, pictures, weights, device, threads)
-            app = create_app(store, pictures, drafts, _names(host))
-            name = f"[{host}]" if ":" in host else host
-            ready(f"http://{name}:{listening.getsockname()[1]}/", store)
+            app = create_app(store, pictures, drafts, names_of(host))
+            ready(address_of(listening), store)
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
             try:
                 uvicorn.Server(config).run([listening])
@@ -52,26 +47,3 @@ def serve(
     finally:
         store.close()
     return store
-
-
-def _names(host: str) -> frozenset[str] | None:
-    """The host names by which a server bound to ``host`` may be called; None: any, for it is open to all."""
-    try:
-        local = ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    return LOOPBACK | {host} if local else None
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family)
-        # Answers leave at once; what is accepted inherits it.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UserError(
-            f"{host}:{port}: cannot be served: {reason}; choose another --port or --host"
-        ) from None
