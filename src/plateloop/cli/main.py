@@ -7,7 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
-from plateloop.cli import data, export, store, testing, training, tuning
+from plateloop.cli import data, export, store, testing, training, trials, tuning
 from plateloop.cli.demo import demo
 from plateloop.cli.kafka import consume, msg2kafka
 from plateloop.cli.label import label
@@ -33,6 +33,8 @@ app.command("page")(page)
 app.command("label")(label)
 app.command("video2data")(video2data)
 app.add_typer(data.app)
+for _trial in (trials.soak,):
+    testing.app.command(_trial.__name__)(_trial)
 app.add_typer(testing.app)
 app.add_typer(store.app)
 app.add_typer(export.app)

@@ -47,7 +47,7 @@ def accuracy(
     from plateloop.testing.accuracy import measure
     from plateloop.testing.accuracy_report import write
 
-    with _progress() as begin:
+    with show_progress() as begin:
         result = measure(data, None if split == "all" else split, threshold, weights, device, threads, begin)
     if report is not None:
         write(result, report, data)
@@ -88,7 +88,7 @@ def throughput(
                 "output": {"folder": Path(thrown_away), "overlay": overlay},
             },
         )
-        with launch(settings) as run, _progress() as begin:
+        with launch(settings) as run, show_progress() as begin:
             lengths = [length for length in run.lengths if length is not None]
             total = sum(lengths) if len(lengths) == len(run.lengths) else None
             result = measure(run.pipeline, seconds, begin("frames", total))
@@ -164,7 +164,7 @@ def ceiling(
     cascade = Cascade.load(device, threads, weights, CascadeConfig(color=False))
     results = {}
     for folder, records in chosen.items():
-        with _progress() as begin:
+        with show_progress() as begin:
             results[folder.name] = analyse(cascade, folder, records, begin(folder.name, len(records)))
         if out is not None:
             chart(results[folder.name], out / f"ceiling-{folder.name}.png")
@@ -185,7 +185,7 @@ def ceiling(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
+def show_progress() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
     """Progress bars on stderr: ``begin(title, total)`` adds one and gives the function that advances it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
