@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from plateloop.cli.main import main
 from plateloop.deployment import logs
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.operations import Operations, is_alive
@@ -127,3 +128,17 @@ def test_logs_are_json_without_passwords(capsys: pytest.CaptureFixture[str]) -> 
     assert lines[0]["message"] == "lost rtsp://u:***@h/x\nhttp://h/?token=***&a=1"
     assert lines[0]["source"] == "gate" and lines[0]["time"].endswith("Z")
     assert "u:***@h" in lines[1]["exception"] and "hunter2" not in json.dumps(lines)
+
+
+def test_mistakes_are_log_lines_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    monkeypatch.setattr("sys.argv", ["plateloop", "run", "nowhere.mp4", "--log-format", "json"])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        logging.basicConfig(handlers=before[0], level=before[1], force=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and json.loads(line)["message"] == "nowhere.mp4: no such file or folder"

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from plateloop.deployment.launch import Launch
@@ -124,9 +127,10 @@ def run(
     }
     console = Console(stderr=True)
     _log_to(console, log_format, log_level)
-    settings = load_config(config, sources or [], overrides)
+    with _mistakes_told(log_format):
+        settings = load_config(config, sources or [], overrides)
     quiet = as_json or log_format is LogFormat.json or not console.is_terminal
-    with launch(settings, sys.stdout if as_json else None) as launched:
+    with _mistakes_told(log_format), launch(settings, sys.stdout if as_json else None) as launched:
         failures = _follow(launched, console, quiet)
         failures += [worker.error for worker in launched.followers if worker.error is not None]
         delivery, waiting = launched.delivery, 0
@@ -158,6 +162,20 @@ def _log_to(console: Console, log_format: LogFormat, log_level: LogLevel) -> Non
             console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
     configure(Lines(), log_format.value, logging.getLevelNamesMapping()[log_level.upper()])
+
+
+@contextmanager
+def _mistakes_told(log_format: LogFormat) -> Iterator[None]:
+    """What the user must change is a log line too, where machines read the logs."""
+    from plateloop.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        if log_format is LogFormat.text:
+            raise
+        log.error("%s", error)
+        raise typer.Exit(2) from None
 
 
 def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:

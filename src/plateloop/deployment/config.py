@@ -105,7 +105,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _explain(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
-        return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        said = error["msg"].removeprefix("Value error, ")
+        return f"{where}: {said[0].lower()}{said[1:]}"
     known = _keys(PipelineConfig, list(error["loc"][:-1]))
     close = get_close_matches(str(error["loc"][-1]), known, 1)
     return f"{where}: unknown key" + (f"; did you mean {close[0]}?" if close else "")
