@@ -292,17 +292,18 @@ def _show_for_ever(video: Path, to: Any) -> None:
             with av.open(str(video)) as container:
                 source = container.streams.video[0]
                 stream = stream or shown.add_stream_from_template(source)
-                end = 0
+                begin = end = None
                 for packet in container.demux(source):
                     if packet.dts is None:
                         continue
-                    end = max(end, packet.dts + (packet.duration or 1))
+                    begin = packet.dts if begin is None else begin
+                    end = packet.dts + (packet.duration or 1)
                     packet.pts += shift
                     packet.dts += shift
                     time.sleep(max(0.0, started + float(packet.dts * source.time_base) - time.monotonic()))
                     packet.stream = stream
                     shown.mux(packet)
-                shift += end
+                shift += end - begin
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,15 @@ def test_a_parked_vehicle_has_no_trail() -> None:
 
     np.testing.assert_array_equal(drawn(5), drawn(0))
     assert (drawn(40) != drawn(0)).any()
+
+
+def test_threads_do_not_write_with_one_anothers_font() -> None:
+    def written(size: int) -> bytes:
+        # Of another text each time: widths are remembered.
+        marks = [Mark(1, (20, 30, 140, 150), QUAD, f"car #{n}", f"AB{n}", 0.95) for n in range(30)]
+        return draw(np.zeros((size, size, 3), np.uint8), marks).tobytes()
+
+    sizes = [300, 900, 1500, 2100] * 3
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(written, sizes))
+    assert together == [written(size) for size in sizes]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -29,6 +30,8 @@ UNSURE: Colour = (255, 190, 60)
 SURE_FROM = 0.8
 LEAST_WAY = 0.2
 """Share of its size that a vehicle must have moved for its trail to be drawn."""
+
+_fonts = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,11 @@ def _scene_mark(scene: Scene, number: int, row: int | None, box: Box | None, tit
     )
 
 
-@cache
 def _font() -> cv2.FontFace:
-    return cv2.FontFace("sans")
+    # One a thread: size and weight are set in it while it draws.
+    if not hasattr(_fonts, "sans"):
+        _fonts.sans = cv2.FontFace("sans")
+    return cast(cv2.FontFace, _fonts.sans)
 
 
 def _box(rgb: Image, box: Box, colour: Colour, unit: float) -> None:

@@ -1,10 +1,11 @@
-"""A sink that remembers: how fast each stream's frames come, and the newest one to be looked at."""
+"""A sink that remembers: how fast each stream's frames come, the newest one, and the last events' plates."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -12,11 +13,15 @@ import numpy as np
 
 from plateloop.deployment.overlay import Mark, as_box, draw
 from plateloop.deployment.sinks.worker import Result
+from plateloop.frame import Frame
+from plateloop.types import Event, Image
 
 # Seconds over which frames a second are counted, and for which a picture that was made is good.
 SPAN_S = 5.0
 FRESH_S = 0.5
 QUALITY = 80
+# Pictures of plates that are kept, and their height in pixels.
+PLATES, PLATE_HEIGHT = 500, 56
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._streams: dict[int, _Seen] = {}
+        self._plates: dict[str, bytes] = {}
 
     def write(self, result: Result) -> None:
         """Remember one result."""
@@ -39,6 +45,8 @@ class Watch:
             seen = self._streams.setdefault(result.stream, _Seen())
             seen.newest = result
             seen.times.append(time.monotonic())
+            for event in result.events:
+                self._keep_plate(event, result.marks, result.shot.frame)
 
     def close(self) -> None:
         """Nothing is to be closed; the last pictures may be looked at for as long as this lives."""
@@ -71,6 +79,22 @@ class Watch:
                 seen.made[width] = time.monotonic(), data
         return data
 
+    def plate(self, event: str) -> bytes | None:
+        """The plate of one of the last events as JPEG, seen from straight ahead; None where there is none."""
+        return self._plates.get(event)
+
+    def _keep_plate(self, event: Event, marks: Sequence[Mark], frame: Frame) -> None:
+        seen = (mark.corners for mark in marks if mark.number == event.track and mark.corners is not None)
+        corners = next(seen, None)
+        if corners is None:
+            return
+        across, down = (np.linalg.norm(corners[1:3] - corners[0:2], axis=1)).tolist()
+        width = round(PLATE_HEIGHT * min(5.0, max(1.0, across / max(down, 1.0))))
+        self._plates.pop(event.id, None)
+        self._plates[event.id] = _encoded(frame.rectified(corners[None], (width, PLATE_HEIGHT))[0])
+        if len(self._plates) > PLATES:
+            del self._plates[next(iter(self._plates))]
+
 
 def _jpeg(result: Result, width: int) -> bytes:
     assert result.shot is not None
@@ -80,7 +104,11 @@ def _jpeg(result: Result, width: int) -> bytes:
     # A copy in any case: an RGB frame's picture is its own. Drawn last, so that texts stay legible.
     small = np.array(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     draw(small, [_scaled(mark, scale) for mark in result.marks])
-    _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return _encoded(small)
+
+
+def _encoded(rgb: Image) -> bytes:
+    _, data = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes()
 
 

@@ -69,6 +69,9 @@ def create_app(
     app = FastAPI(title="plateloop", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, hosts=hosts)
 
+    def pictured(identity: str) -> bool:
+        return operations is not None and operations.watch.plate(identity) is not None
+
     @app.exception_handler(UserError)
     async def mistaken(_: Request, error: UserError) -> Response:
         return HTMLResponse(page_of("notice.html", text=str(error)), 400)
@@ -90,7 +93,7 @@ def create_app(
         # Of what an earlier run has left open nobody knows whether it is still there.
         started = operations.started if operations is not None else math.inf
         shown = {"items": items[:PAGE], "more": len(items) > PAGE, "first": form.before is None}
-        return page_of("events.html", **shown, started=started)
+        return page_of("events.html", **shown, started=started, pictured=pictured)
 
     @app.get("/event", response_class=HTMLResponse)
     def event(identity: Annotated[str, Query(alias="id")]) -> Response:
@@ -98,7 +101,7 @@ def create_app(
         phases = search.history(store, identity)
         if not phases:
             return HTMLResponse(page_of("notice.html", text="This event is not in the store any more"), 404)
-        return HTMLResponse(page_of("event.html", phases=phases, item=phases[-1]))
+        return HTMLResponse(page_of("event.html", phases=phases, item=phases[-1], pictured=pictured))
 
     @app.get("/export.{form}")
     def exported(form: Literal["csv", "jsonl"], wanted: Form) -> Response:
@@ -144,6 +147,14 @@ def _add_run(app: FastAPI, operations: Operations) -> None:
         data = operations.watch.picture(number, WIDTHS[size])
         if data is None:
             raise HTTPException(404, "no picture yet")
+        return Response(data, media_type="image/jpeg", headers={"cache-control": "no-store"})
+
+    @app.get("/plate.jpg")
+    def plate(identity: Annotated[str, Query(alias="id")]) -> Response:
+        """The plate of one of the last events."""
+        data = operations.watch.plate(identity)
+        if data is None:
+            raise HTTPException(404, "no picture of this plate")
         return Response(data, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
     @app.get("/metrics")
