@@ -57,9 +57,9 @@ def test_metrics_say_what_was_counted(
     )
     cars = [car("AB123CD", start=10, speed=3, last=45)]
     watch = Watch()
-    sinks = [StoreSink(store, ["kafka:there/plates"]), watch]
-    pipeline = Pipeline(config, networks_of(cars), ALPHABET, sinks)
-    operations = Operations(pipeline, store, watch, ["kafka:there/plates"])
+    keeper = StoreSink(store, ["kafka:there/plates"])
+    pipeline = Pipeline(config, networks_of(cars), ALPHABET, [keeper, watch])
+    operations = Operations(pipeline, store, watch, keeper.latencies, ["kafka:there/plates"])
     assert samples(operations)[("plateloop_source_up", name)] == 0
     assert operations.problems() == ["no source delivers frames"]
     pipeline.run()
@@ -71,6 +71,9 @@ def test_metrics_say_what_was_counted(
         assert found[("plateloop_plates_read_total", source)] == 1
         assert found[("plateloop_readings_total", "accepted", source)] > 3
         assert found[("plateloop_readings_total", "rejected", source)] == 0
+        assert found[("plateloop_event_latency_seconds_count", source)] >= 2
+        assert 0 < found[("plateloop_event_latency_seconds_sum", source)] < 60
+        assert found[("plateloop_event_latency_seconds_bucket", "+Inf", source)] >= 2
     assert found[("plateloop_stage_seconds_total", "tcnet")] > 0
     assert found[("plateloop_sink_failed", "StoreSink")] == 0
     assert found[("plateloop_delivery_owed", "kafka:there/plates")] == store.count() > 3
@@ -100,7 +103,7 @@ def test_a_store_that_cannot_be_written_is_not_ready(store: Store, tmp_path: Pat
     with sqlite3.connect(tmp_path / "events.db") as other:
         other.execute("ALTER TABLE plateloop_schema RENAME TO gone")
     pipeline = Pipeline(PipelineConfig(), _Nothing(), ALPHABET)  # type: ignore[arg-type]
-    problems = Operations(pipeline, store, Watch()).problems()
+    problems = Operations(pipeline, store, Watch(), {}).problems()
     assert any("the event store cannot be written" in problem for problem in problems)
     assert is_alive(pipeline)
 

@@ -89,7 +89,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             stack.callback(delivery.finish, 0)
         listeners = [JsonLines(file)] + ([JsonLines(events_to)] if events_to is not None else [])
         followers = tuple(Worker(listener, config.queue) for listener in listeners)
-        sinks: list[Sink] = [StoreSink(store, targets, followers)]
+        keeper = StoreSink(store, targets, followers)
+        sinks: list[Sink] = [keeper]
         if config.output.overlay:
             sinks.append(Mp4(videos, config.output.mp4))
         alphabet = cascade.sessions["lprnet"].card.alphabet
@@ -98,7 +99,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             sinks.append(watch)
         pipeline = Pipeline(config, cascade, alphabet, sinks)
         if listening is not None and config.http is not None:
-            operations = Operations(pipeline, store, watch, targets, followers)
+            operations = Operations(pipeline, store, watch, keeper.latencies, targets, followers)
             stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
         yield Launch(pipeline, folder, lengths, cascade, followers, delivery)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from plateloop.deployment import outbox
+from plateloop.deployment.latency import Latency
 from plateloop.deployment.pipeline import Pipeline, StreamReport
 from plateloop.deployment.sinks.worker import Worker
 from plateloop.deployment.store import Store
@@ -38,6 +39,7 @@ class StreamState:
     rate: float
     waiting: int
     report: StreamReport
+    latency: Latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,16 @@ class Operations:
         pipeline: Pipeline,
         store: Store,
         watch: Watch,
+        latencies: Mapping[int, Latency],
         targets: Sequence[str] = (),
         followers: Sequence[Worker] = (),
     ) -> None:
-        """``targets`` are owed every event, ``followers`` are told of events once these are stored."""
+        """``latencies`` are those of streams by number; ``targets`` are owed every event, ``followers`` hear of
+        events once these are stored."""
         self.pipeline = pipeline
         self.store = store
         self.watch = watch
+        self._latencies = latencies
         self._targets = tuple(targets)
         self._followers = tuple(followers)
         self.started = time.time()
@@ -112,7 +117,9 @@ class Operations:
         elif age > STALLED_S:
             state = "stalled"
         rate = self.watch.rate(number)
-        return StreamState(number, state, age is not None, rate, self.pipeline.waiting(number), report)
+        waiting = self.pipeline.waiting(number)
+        latency = self._latencies.get(number) or Latency()
+        return StreamState(number, state, age is not None, rate, waiting, report, latency)
 
     def _store_failure(self) -> str | None:
         with self._probing:

@@ -86,6 +86,9 @@ class Watch:
     def _keep_plate(self, event: Event, marks: Sequence[Mark], frame: Frame) -> None:
         seen = (mark.corners for mark in marks if mark.number == event.track and mark.corners is not None)
         corners = next(seen, None)
+        if corners is None and event.plate is not None and event.readings == 1:
+            # Read at first sight, before there is a mark.
+            corners = np.array(event.plate.corners, np.float32)
         if corners is None:
             return
         across, down = (np.linalg.norm(corners[1:3] - corners[0:2], axis=1)).tolist()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from plateloop.deployment.latency import Latencies
 from plateloop.deployment.sinks.worker import Result, Worker
 from plateloop.deployment.store import Store
 
@@ -23,7 +24,7 @@ class StoreSink:
     """Commits the events of all streams, in order; ``followers`` get each result after that.
 
     While the database fails (disk full, server gone) events wait in memory, which is said once, and nobody
-    is told of them.
+    is told of them. ``latencies`` are each stream's, from a frame's decoding to the commit of its events.
     """
 
     def __init__(self, store: Store, targets: Sequence[str] = (), followers: Sequence[Worker] = ()) -> None:
@@ -31,6 +32,7 @@ class StoreSink:
         self._store = store
         self._targets = tuple(targets)
         self._followers = followers
+        self.latencies = Latencies()
         self._waiting: deque[tuple[Result, float, int]] = deque()
         self._frames: dict[int, int] = {}
         self._failed_at: float | None = None
@@ -73,6 +75,7 @@ class StoreSink:
                 return error
             self._failed_at = None
             self._waiting.popleft()
+            self.latencies[result.stream].add(time.time() - arrived, len(result.events))
             for worker in self._followers:
                 worker.put(result)
         return None
