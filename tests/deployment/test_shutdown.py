@@ -57,7 +57,8 @@ def test_sigterm_ends_a_run_in_time_with_everything_written(
     begun = time.monotonic()
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(15) == 1, "events are owed to Kafka"
-    assert time.monotonic() - begun < 5
+    took = time.monotonic() - begun
+    assert took < 5, f"{took:.1f} s"
     with closing(Store.open(run.folder / "plateloop.db", create=False)) as store:
         assert {item.event.phase for item in store.latest()} == {"end"}
         stored = [item.event.model_dump_json() for item in store.select()]

@@ -68,8 +68,8 @@ class Operations:
         targets: Sequence[str] = (),
         followers: Sequence[Worker] = (),
     ) -> None:
-        """``latencies`` are those of streams by number; ``targets`` are owed every event, ``followers`` hear of
-        events once these are stored."""
+        """``latencies`` are those of streams by number; ``targets`` are owed every event, and ``followers``
+        hear of events once these are stored."""
         self.pipeline = pipeline
         self.store = store
         self.watch = watch
