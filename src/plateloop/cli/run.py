@@ -195,7 +195,7 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
         notify.tell("STOPPING=1")
         pipeline.stop()
         if launched.delivery is not None:
-            launched.delivery.hurry(3)
+            launched.delivery.hurry(2)
 
     notify.keep_alive(lambda: is_alive(pipeline), over)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -101,13 +101,11 @@ class Watch:
 
 def _jpeg(result: Result, width: int) -> bytes:
     assert result.shot is not None
-    picture = result.shot.frame.rgb()
-    scale = min(1.0, width / picture.shape[1])
-    size = round(picture.shape[1] * scale), max(1, round(picture.shape[0] * scale))
-    # A copy in any case: an RGB frame's picture is its own. Drawn last, so that texts stay legible.
-    small = np.array(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    draw(small, [_scaled(mark, scale) for mark in result.marks])
-    return _encoded(small)
+    frame = result.shot.frame
+    scale = min(1.0, width / frame.width)
+    # Made small before it gets its colours, and drawn upon last, so that texts stay legible.
+    picture = frame.letterboxed((max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
+    return _encoded(draw(picture, [_scaled(mark, scale) for mark in result.marks]))
 
 
 def _encoded(rgb: Image) -> bytes:
