@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,6 +127,26 @@ def test_a_bad_address_or_store_is_one_line(
             lines = capsys.readouterr().err.splitlines()
             assert ended.value.code == 2 and len(lines) == 1 and part in lines[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "plateloop",
+        "page",
+        str(_filled(tmp_path)),
+        "--port",
+        "0",
+        "--no-browser",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().partition(" at ")[2].split()[0]
+        with httpx.stream("GET", f"{url}changes") as changes:
+            assert next(changes.iter_lines()) == "data: 0"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0, "who follows does not hold it up"
 
 
 def _filled(folder: Path) -> Path:
