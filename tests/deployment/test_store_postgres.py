@@ -15,6 +15,7 @@ import pytest
 
 from plateloop.deployment import outbox
 from plateloop.deployment.lines import simulate
+from plateloop.deployment.page.search import Search, history, last_row, newest, sources
 from plateloop.deployment.store import Store
 from plateloop.types import Event
 
@@ -112,3 +113,21 @@ def test_many_writers_give_each_number_once(
     rows = list(opened.select())
     assert [row.sequence for row in rows] == list(range(1, 91))
     assert len(outbox.owed(opened, "x")) == 90
+
+
+def test_what_the_page_and_metrics_ask(opened: Store, passage: Callable[..., Event]) -> None:
+    opened.append(
+        [passage("a", "begin", text="7AB0123", source="yard"), passage("b", "end", text=None)],
+        5.0,
+        owed_to=["kafka"],
+    )
+    opened.append([passage("a", "end", text="7AB0123", source="yard")], 9.0, owed_to=["kafka"])
+    opened.probe()
+    assert last_row(opened) == 3 and sources(opened) == ["gate", "yard"]
+    everything = newest(opened, Search().narrow(opened), 2)
+    assert [(item.event.id, item.event.phase) for item in everything] == [("a", "end"), ("b", "end")]
+    for wanted in (Search("7ab?1*"), Search("7ABO123"), Search("7A8O123", edits=1), Search(source="yard")):
+        assert [item.event.id for item in newest(opened, wanted.narrow(opened), 5)] == ["a"]
+    assert newest(opened, Search("7ABO123", exact=True).narrow(opened), 5) == []
+    assert [item.event.phase for item in history(opened, "a")] == ["begin", "end"]
+    assert outbox.lag(opened) == {"kafka": (3, 5.0)}
