@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -37,13 +37,15 @@ class Frame:
 
     ``planes`` is one RGB array (H, W, 3), or Y (H, W) with U and V (H/2, W/2), or with interleaved UV
     (H/2, W/2, 2); all uint8. ``to_rgb`` (3, 4) turns (Y, U, V, 1) into RGB; None for RGB planes. All that it
-    gives is RGB uint8.
+    gives is RGB uint8. The planes lie as the camera does: only what is cut out is turned, by ``turns``
+    quarters counterclockwise; ``width`` and ``height`` are those of the upright picture.
     """
 
     width: int
     height: int
     planes: tuple[Image, ...]
     to_rgb: FloatArray | None = None
+    turns: int = 0
 
     @classmethod
     def from_rgb(cls, picture: Image) -> Frame:
@@ -67,6 +69,24 @@ class Frame:
         if [plane.shape for plane in chroma] != wanted:
             raise ValueError(f"Y {y.shape} takes U and V {half}, or UV {(*half, 2)}")
         return cls(width, height, (y, *chroma), _yuv_to_rgb(matrix, full_range))
+
+    def rotated(self, turns: int) -> Frame:
+        """This picture turned by ``turns`` quarters counterclockwise; its planes are not copied."""
+        turns %= 4
+        width, height = (self.height, self.width) if turns % 2 else (self.width, self.height)
+        if turns and self.to_rgb is not None and (width % 2 or height % 2):
+            # The chroma of odd sizes hangs over at one side; turned in place it would lie half a pixel off.
+            planes = tuple(np.ascontiguousarray(np.rot90(plane, turns)) for plane in self.planes)
+            return replace(self, width=width, height=height, planes=planes)
+        return replace(self, width=width, height=height, turns=(self.turns + turns) % 4)
+
+    def luma(self, box: FloatArray) -> FloatArray:
+        """The luma in a box (4,), or of an RGB picture its green: (h, w) float32, 0 to 255."""
+        limits = np.array([self.width, self.height] * 2)
+        x1, y1, x2, y2 = np.clip([*np.floor(box[:2]), *np.ceil(box[2:])], 0, limits).astype(int).tolist()
+        x1, y1, x2, y2 = self._stored(x1, y1, x2, y2)
+        plane = self.planes[0] if self.planes[0].ndim == 2 else self.planes[0][..., 1]
+        return np.asarray(np.rot90(plane[y1:y2, x1:x2], self.turns), np.float32)
 
     def rgb(self) -> Image:
         """The whole picture (H, W, 3). Of an RGB frame its own array: do not write to it."""
@@ -141,13 +161,25 @@ class Frame:
     def _cut(self, x1: int, y1: int, x2: int, y2: int, width: int, height: int) -> Image:
         """The aligned box as RGB, resized to ``width`` × ``height``; black outside of the picture."""
         parts = []
+        x1, y1, x2, y2 = self._stored(x1, y1, x2, y2)
+        if self.turns % 2:
+            width, height = height, width
         for index, plane in enumerate(self.planes):
             step = 1 if index == 0 else 2
             box = (x1 // step, y1 // step, (x2 + step - 1) // step, (y2 + step - 1) // step)
             parts.append(_resized(_padded(plane, box, self._black(index)), width, height))
-        if self.to_rgb is None:
-            return parts[0]
-        return np.asarray(cv2.transform(cv2.merge(parts), self.to_rgb), np.uint8)
+        part = parts[0] if self.to_rgb is None else cv2.transform(cv2.merge(parts), self.to_rgb)
+        return np.ascontiguousarray(np.rot90(part, self.turns)) if self.turns else np.asarray(part, np.uint8)
+
+    def _stored(self, x1: int, y1: int, x2: int, y2: int) -> tuple[int, int, int, int]:
+        """Where a box of the upright picture lies in the planes."""
+        width, height = self.width, self.height
+        return (
+            (x1, y1, x2, y2),
+            (height - y2, x1, height - y1, x2),
+            (width - x2, height - y2, width - x1, height - y1),
+            (y1, width - x2, y2, width - x1),
+        )[self.turns]
 
     def _black(self, plane: int) -> int:
         if self.to_rgb is None:

@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 Image = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
+Clock = Literal["camera", "arrival", "file"]
 Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 
 
@@ -144,7 +145,9 @@ class Event(_Record):
 
     ``id`` is stable over the passage; the last line of an id is its final reading. ``text`` is None when no
     reading was good enough. Times are seconds since the start of the source; ``frames`` counts the frames in
-    which the vehicle was seen, ``readings`` the plate readings that were fused.
+    which the vehicle was seen, ``readings`` the plate readings that were fused. ``clock`` says what the time
+    of day that is stored with the event goes by: the camera's own clock, the arrival of the frame, or, of a
+    recording, when it was processed.
     """
 
     id: str
@@ -160,3 +163,4 @@ class Event(_Record):
     readings: int
     vehicle: EventVehicle | None
     plate: EventPlate | None
+    clock: Clock | None = None

@@ -25,7 +25,7 @@ class Intake(Generic[Item]):
         self._dropped: dict[int, int] = {}
         self._open: set[int] = set()
         self._turn = 0
-        self._stopped = False
+        self._stopped = self._closed = False
         self._changed = threading.Condition()
 
     def open(self, stream: int) -> None:
@@ -39,6 +39,7 @@ class Intake(Generic[Item]):
         """No more items will come from ``stream``; those in its queue are still taken."""
         with self._changed:
             self._open.discard(stream)
+            self._closed = True
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -50,13 +51,13 @@ class Intake(Generic[Item]):
     def put(self, stream: int, item: Item, wait: bool) -> bool:
         """Add an item; where the queue is full wait for room, or else drop the oldest and count it.
 
-        Returns False, without adding, once ``stop`` was called.
+        Returns False, without adding, once ``stop`` was called or the stream closed.
         """
         with self._changed:
             queue = self._queues[stream]
-            while wait and len(queue) >= self._depth and not self._stopped:
+            while wait and len(queue) >= self._depth and stream in self._open and not self._stopped:
                 self._changed.wait()
-            if self._stopped:
+            if self._stopped or stream not in self._open:
                 return False
             if len(queue) >= self._depth:
                 queue.popleft()
@@ -65,18 +66,20 @@ class Intake(Generic[Item]):
             self._changed.notify_all()
             return True
 
-    def take(self, most: int, latency_s: float) -> list[tuple[int, Item]]:
+    def take(self, most: int, latency_s: float, until_close: bool = False) -> list[tuple[int, Item]]:
         """Up to ``most`` items, each with its stream, in order within a stream.
 
         Waits until so many are there, the oldest has waited ``latency_s``, or nobody can add more. Returns
-        an empty list when all streams are closed and empty, or on ``stop``.
+        an empty list when all streams are closed and empty, on ``stop``, or (``until_close``) when a stream
+        has been closed since the last call and nothing waits.
         """
         with self._changed:
             while not self._stopped:
                 count = sum(map(len, self._queues.values()))
                 if count >= most or (count and not self._can_grow()):
                     break
-                if not count and not self._open:
+                if not count and (not self._open or (until_close and self._closed)):
+                    self._closed = False
                     return []
                 patience = None
                 if count:
@@ -90,6 +93,16 @@ class Intake(Generic[Item]):
             batch = self._round_robin(most)
             self._changed.notify_all()
             return batch
+
+    def is_stopped(self) -> bool:
+        """Whether ``stop`` was called."""
+        with self._changed:
+            return self._stopped
+
+    def is_open(self) -> bool:
+        """Whether a stream may still add items, or some wait."""
+        with self._changed:
+            return bool(self._open) or any(self._queues.values())
 
     def dropped(self, stream: int) -> int:
         """How many items of ``stream`` were dropped so far."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.fusion import UNREAD, Fused, FusionConfig, Sighting, fuse, keep
 from plateloop.geometry import iou
-from plateloop.types import Box, Color, Corners, Event, EventPlate, EventVehicle, Reading
+from plateloop.types import Box, Clock, Color, Corners, Event, EventPlate, EventVehicle, Reading
 
 
 class PassageConfig(BaseModel):
@@ -75,6 +75,7 @@ class Passages:
         self._of_track: dict[int, Passage] = {}
         self._open: dict[str, Passage] = {}
         self._events: list[Event] = []
+        self._clock: Clock = "file"
 
     def of(self, track: int) -> Passage | None:
         """The passage that ``track`` belongs to."""
@@ -124,8 +125,12 @@ class Passages:
         if passage is not None and passage not in self._of_track.values():
             passage.lost = True
 
-    def advance(self, time_s: float) -> list[Event]:
-        """The events that are due at ``time_s``, in the order in which they happened."""
+    def advance(self, time_s: float, clock: Clock | None = None) -> list[Event]:
+        """The events that are due at ``time_s``, in the order in which they happened.
+
+        ``clock`` is what the time of day goes by from now on.
+        """
+        self._clock = clock or self._clock
         for passage in list(self._open.values()):
             if passage.id not in self._open:
                 continue
@@ -209,6 +214,7 @@ class Passages:
                 id=passage.id,
                 phase=phase,
                 source=self._source,
+                clock=self._clock,
                 track=passage.track,
                 text=fused.text,
                 confidence=round(fused.confidence, 4) if fused.text is not None else 0.0,

@@ -9,19 +9,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from plateloop.deployment import logs
 from plateloop.deployment.batching import Intake
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.sinks.worker import Result, Sink, Worker
-from plateloop.deployment.sources import Shot, SourceConfig, frames, is_live
+from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live, redact
 from plateloop.deployment.stream import Stream, StreamConfig
 from plateloop.errors import UserError
 from plateloop.frame import Frame
 from plateloop.types import Color, Detections, Plates, Reading
 
 log = logging.getLogger(__name__)
+
+# The stream that stays open, and brings nothing, where a run is to go on without sources.
+NOBODY = -1
 
 
 class Networks(Protocol):
@@ -71,8 +74,9 @@ class StreamReport:
 class Pipeline:
     """Runs the sources of a page until they end or ``stop`` is called; may be run once.
 
-    ``reports`` (one a source, in order) grow while it runs; ``seconds`` says where the engine's time went;
-    ``workers`` feed the sinks while it runs.
+    ``add`` and ``remove`` change the sources, from any thread, before it runs and while it does. ``sources``
+    and ``reports`` (one a source, in order, removed ones too) grow while it runs; ``seconds`` says where the
+    engine's time went; ``workers`` feed the sinks while it runs.
     """
 
     def __init__(
@@ -80,22 +84,57 @@ class Pipeline:
     ) -> None:
         """``alphabet`` names the columns of the readings' distributions."""
         self.config = config
-        self.reports = [StreamReport(source.title) for source in config.sources]
+        self.sources: list[SourceConfig] = []
+        self.reports: list[StreamReport] = []
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.workers: tuple[Worker, ...] = ()
         self._networks = networks
+        self._alphabet = alphabet
         self._sinks = sinks
         self._busy_since: float | None = None
-        self._stop = threading.Event()
         self._intake: Intake[Shot] = Intake(config.queue)
-        settings = StreamConfig(config.schedule, config.tracker, config.fusion, config.events)
-        self._streams = [
-            Stream(source.title, networks.labels, alphabet, settings) for source in config.sources
-        ]
+        self._state: Literal["new", "running", "over"] = "new"
+        self._lock = threading.Lock()
+        self._streams: dict[int, Stream] = {}
+        self._stops: list[threading.Event] = []
+        self._threads: list[threading.Thread] = []
+        self._begun = 0.0
+        for source in config.sources:
+            self._register(source)
+
+    def add(self, source: SourceConfig) -> int:
+        """Run one more source; returns its number, its place in ``sources`` and ``reports``.
+
+        Raises UserError where the source names nothing to be read or its name is taken, and RuntimeError once
+        the run has ended.
+        """
+        check(source.url)
+        with self._lock:
+            if self._state == "over":
+                raise RuntimeError("the run has ended: no source can be added to it")
+            if self._number(source.title) is not None:
+                raise UserError(f"{source.title}: a source of this name runs already; give it another name")
+            number = self._register(source)
+            if self._state == "running":
+                self._threads[number].start()
+        return number
+
+    def remove(self, name: str) -> None:
+        """Let a source end, by its name (``title``); what was seen of it so far is told.
+
+        Raises UserError where none of this name runs.
+        """
+        with self._lock:
+            number = self._number(name)
+            if number is None:
+                raise UserError(f"{redact(name)}: no source of this name runs")
+            self._stops[number].set()
+            self._intake.close(number)
 
     def stop(self) -> None:
         """Let ``run`` come to its end: no new frames; what was seen so far is told and written out."""
-        self._stop.set()
+        for stop in list(self._stops):
+            stop.set()
         self._intake.stop()
 
     def busy_s(self) -> float:
@@ -107,48 +146,87 @@ class Pipeline:
         """How many decoded frames of a source wait for the engine."""
         return self._intake.waiting(number)
 
-    def run(self) -> list[Exception]:
-        """Process all sources; returns the errors of sinks that failed. A bad source is in its report."""
-        self._begun = time.perf_counter()
+    def run(self, forever: bool = False) -> list[Exception]:
+        """Process all sources; returns the errors of sinks that failed. A bad source is in its report.
+
+        ``forever`` goes on without a source as well, until ``stop`` is called: more may be added.
+        """
         workers = self.workers = tuple(Worker(sink, self.config.queue) for sink in self._sinks)
-        threads = []
-        for number, source in enumerate(self.config.sources):
-            self._intake.open(number)
-            thread = threading.Thread(target=self._decode, args=(number, source), daemon=True)
-            thread.name = f"decode {number}"
-            threads.append(thread)
-        try:
-            for thread in threads:
+        with self._lock:
+            self._begun = time.perf_counter()
+            self._state = "running"
+            if forever:
+                self._intake.open(NOBODY)
+            for thread in self._threads:
                 thread.start()
+        try:
             while True:
                 with self._timed("waiting for frames"):
-                    batch = self._intake.take(self.config.networks.batch, self.config.networks.latency_s)
-                if not batch:
-                    break
+                    batch = self._intake.take(
+                        self.config.networks.batch, self.config.networks.latency_s, until_close=True
+                    )
                 self._busy_since = time.monotonic()
-                self._process(batch, workers)
-                for number in range(len(self._streams)):
+                if batch:
+                    self._process(batch, workers)
+                elif self._is_over():
+                    break
+                for number in list(self._streams):
                     if self._intake.drained(number):
                         self._finish(number, workers)
                 self._busy_since = None
         finally:
+            with self._lock:
+                self._state = "over"
             self.stop()
-            for number in range(len(self._streams)):
+            for number in list(self._streams):
                 self._finish(number, workers)
             for worker in workers:
                 worker.close()
             # A thread that waits for a dead camera's answer cannot be hurried; it ends with the process.
             deadline = time.monotonic() + 2
-            for thread in threads:
+            for thread in self._threads:
                 thread.join(timeout=max(0.0, deadline - time.monotonic()))
         return [worker.error for worker in workers if worker.error is not None]
+
+    def _is_over(self) -> bool:
+        # Under the lock: a source that is added now either keeps the run alive or is refused.
+        with self._lock:
+            if self._intake.is_stopped() or not self._intake.is_open():
+                self._state = "over"
+            return self._state == "over"
+
+    def _register(self, source: SourceConfig) -> int:
+        number = len(self.sources)
+        config = self.config
+        schedule = config.schedule
+        if source.interval is not None:
+            schedule = schedule.model_copy(update={"interval": source.interval})
+        settings = StreamConfig(schedule, config.tracker, config.fusion, config.events, source.regions)
+        self._streams[number] = Stream(source.title, self._networks.labels, self._alphabet, settings)
+        self._stops.append(threading.Event())
+        self._threads.append(
+            threading.Thread(target=self._decode, args=(number, source), daemon=True, name=f"decode {number}")
+        )
+        self.sources.append(source)
+        self.reports.append(StreamReport(source.title))
+        self._intake.open(number)
+        return number
+
+    def _number(self, name: str) -> int | None:
+        # Of a source that runs, or waits to.
+        running = (
+            number
+            for number, source in enumerate(self.sources)
+            if source.title == name and not self.reports[number].ended and not self._stops[number].is_set()
+        )
+        return next(running, None)
 
     def _decode(self, number: int, source: SourceConfig) -> None:
         report = self.reports[number]
         logs.source.set(report.source)
         wait = not is_live(source.url)
         try:
-            for shot in frames(source, self._stop):
+            for shot in frames(source, self._stops[number]):
                 if not self._intake.put(number, shot, wait):
                     break
         except UserError as error:
@@ -202,8 +280,8 @@ class Pipeline:
         report.seconds = time.perf_counter() - self._begun
 
     def _finish(self, number: int, workers: Sequence[Worker]) -> None:
-        if not self.reports[number].ended:
-            self._tell(Result(number, None, (), tuple(self._streams[number].finish())), workers)
+        stream = self._streams.pop(number)
+        self._tell(Result(number, None, (), tuple(stream.finish())), workers)
 
     def _tell(self, result: Result, workers: Sequence[Worker]) -> None:
         report = self.reports[result.stream]

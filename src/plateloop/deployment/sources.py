@@ -13,25 +13,34 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from pydantic import BaseModel, ConfigDict, Field
 
+from plateloop.deployment.clock import Pace, Timeline
+from plateloop.deployment.site import PlaceConfig, SensorConfig
 from plateloop.errors import UserError
 from plateloop.frame import Frame, Matrix, read_image
+from plateloop.types import Clock
 
 log = logging.getLogger(__name__)
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 LIVE = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})
 NETWORK = LIVE | {"http", "https"}
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Polygon = Annotated[tuple[tuple[Share, Share], ...], Field(min_length=3)]
 
 
 class SourceConfig(BaseModel):
@@ -42,7 +51,26 @@ class SourceConfig(BaseModel):
     url: str = Field(description="file, folder of pictures, RTSP/HTTP URL, or camera device")
     name: str | None = Field(None, description="how events name it; the url without passwords unless given")
     folder_fps: float = Field(10.0, gt=0, description="pictures a second that a folder stands for")
-    transport: str = Field("tcp", description="RTSP transport: tcp or udp")
+    max_fps: float | None = Field(None, gt=0, description="most pictures a second; others are passed over")
+    rotation: Literal[0, 90, 180, 270] = Field(0, description="degrees clockwise that turn it upright")
+    interval: int | None = Field(
+        None, ge=1, description="vehicles are detected in every n-th frame; else as the schedule says"
+    )
+    regions: tuple[Polygon, ...] = Field(
+        (),
+        description="polygons [[x, y], …] in shares of the upright picture's width and height, 0 to 1; "
+        "vehicles that stand (their box's lower edge, in its middle) outside of all make no event",
+    )
+    sensor: SensorConfig | None = Field(None, description="the camera, as Kafka messages describe it")
+    place: PlaceConfig | None = Field(None, description="where it looks, as Kafka messages describe it")
+    transport: Literal["tcp", "udp", "udp_multicast", "http"] = Field(
+        "tcp", description="RTSP transport: tcp, udp, udp_multicast or http"
+    )
+    camera_clock_s: float = Field(
+        60.0,
+        ge=0,
+        description="difference from our clock up to which a camera's is believed; 0: arrival counts",
+    )
     timeout_s: float = Field(10.0, gt=0, description="seconds without data after which a live source is dead")
     retry_s: float = Field(1.0, gt=0, description="pause before the first reconnection; doubles each time")
     retry_most_s: float = Field(30.0, gt=0, description="longest pause between two reconnections")
@@ -59,13 +87,30 @@ class Shot:
     """One picture of a source.
 
     ``index`` counts from 0, dropped pictures too; ``time_s`` is in seconds from the source's start;
-    ``arrived`` is the Unix time at which it was decoded.
+    ``arrived`` is the Unix time at which it was decoded, ``camera_time`` the one at which it was taken, by
+    the camera's own clock, where the stream tells that.
     """
 
     index: int
     time_s: float
     arrived: float
     frame: Frame
+    live: bool = False
+    camera_time: float | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """What ``time`` goes by."""
+        return "camera" if self.camera_time is not None else "arrival" if self.live else "file"
+
+    @property
+    def time(self) -> float:
+        """When it was taken, as far as that is known: a Unix time."""
+        return self.arrived if self.camera_time is None else self.camera_time
+
+
+# Damaged packets in a row after which a source is given up as unreadable, and opened again if it is live.
+MOST_DAMAGED = 1000
 
 
 class SourceError(Exception):
@@ -143,11 +188,15 @@ def _pictures(path: Path) -> list[Path]:
 
 
 def _stills(path: Path, config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
-    for index, picture in enumerate(_pictures(path)):
+    pace = Pace(config.max_fps)
+    for number, picture in enumerate(_pictures(path)):
+        time_s = number / config.folder_fps
         if stop.is_set():
             return
+        if not pace.wants(time_s):
+            continue
         try:
-            yield Shot(index, index / config.folder_fps, time.time(), read_image(picture))
+            yield Shot(number, time_s, time.time(), read_image(picture).rotated(-config.rotation // 90))
         except UserError as error:
             if picture == path:
                 raise
@@ -158,9 +207,10 @@ def _file(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
     with _open_file(config) as container:
         stream = _video(container, config)
         count = 0
-        for shot in _decoded(container, stream, config, stop):
-            count += 1
-            yield shot
+        for number, shot in _recorded(container, stream, config, stop):
+            count = number
+            if shot is not None:
+                yield shot
         if not count and not stop.is_set():
             raise UserError(f"{config.url}: no picture in it could be decoded (damaged or cut off)")
         if stream.frames - count > max(2, stream.frames // 100) and not stop.is_set():
@@ -168,22 +218,25 @@ def _file(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
 
 
 def _network(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
-    begun = time.time()
+    timeline, pace = Timeline(config.title, config.camera_clock_s), Pace(config.max_fps)
     index, fails, ever = 0, 0, False
     while not stop.is_set():
         try:
             with _open(config) as container:
                 stream = _video(container, config)
-                ends = not is_live(config.url) and bool(container.duration)
-                for shot in _decoded(container, stream, config, stop):
-                    ever, fails = True, 0
-                    if ends:
-                        yield shot
-                    else:
-                        yield Shot(index, shot.arrived - begun, shot.arrived, shot.frame)
-                    index += 1
-                if ends:
+                if not is_live(config.url) and container.duration:
+                    for _, recorded in _recorded(container, stream, config, stop):
+                        if recorded is not None:
+                            yield recorded
                     return
+                timeline.connect()
+                for stamp, picture in _decoded(container, stream, config, stop, timeline):
+                    ever, fails = True, 0
+                    arrived = time.time()
+                    time_s, camera_time = timeline.place(stamp, arrived)
+                    if pace.wants(time_s):
+                        yield Shot(index, time_s, arrived, _upright(picture, config), True, camera_time)
+                        index += 1
             problem = "the stream ended"
         except SourceError as error:
             problem = str(error)
@@ -197,6 +250,24 @@ def _network(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
         if not stop.is_set():
             log.warning("%s: %s; trying again in %.0f s", config.title, problem, pause)
             stop.wait(pause)
+
+
+def _recorded(
+    container: InputContainer, stream: VideoStream, config: SourceConfig, stop: threading.Event
+) -> Iterator[tuple[int, Shot | None]]:
+    # Each picture's number from 1, and the picture where the pace wants it.
+    pace, index, last = Pace(config.max_fps), 0, 0.0
+    start: float | None = None
+    rate = float(stream.average_rate or stream.guessed_rate or 25)
+    for number, (stamp, picture) in enumerate(_decoded(container, stream, config, stop), 1):
+        at = last + 1 / rate if stamp is None else stamp
+        start = at if start is None else start
+        last = at
+        shot = None
+        if pace.wants(max(0.0, at - start)):
+            shot = Shot(index, max(0.0, at - start), time.time(), _upright(picture, config))
+            index += 1
+        yield number, shot
 
 
 def _open_file(config: SourceConfig) -> InputContainer:
@@ -249,36 +320,55 @@ def _video(container: InputContainer, config: SourceConfig) -> VideoStream:
 
 
 def _decoded(
-    container: InputContainer, stream: VideoStream, config: SourceConfig, stop: threading.Event
-) -> Iterator[Shot]:
-    index, bad, last = 0, 0, 0.0
-    start: float | None = None
-    rate = float(stream.average_rate or stream.guessed_rate or 25)
-    packets = container.demux(stream)
+    container: InputContainer,
+    stream: VideoStream,
+    config: SourceConfig,
+    stop: threading.Event,
+    timeline: Timeline | None = None,
+) -> Iterator[tuple[float | None, VideoFrame]]:
+    # Pictures with their time stamps in seconds; with a timeline the stream is live. Of such a one all
+    # packets are looked at: a camera that was given another codec goes on in another stream.
+    packets = _packets(container, stream, timeline)
+    bad, in_row, seen = 0, 0, time.monotonic()
     while not stop.is_set():
+        if timeline and time.monotonic() > seen + config.timeout_s:
+            raise SourceError(f"data, but no picture for {config.timeout_s:g} s")
         try:
             packet = next(packets)
-            pictures = packet.decode()
-        except StopIteration:
-            break
-        except av.error.EOFError:
+            if packet.stream.index != stream.index:
+                continue
+            if timeline:
+                timeline.refer(packet)
+            pictures = stream.decode(packet)
+        except (StopIteration, av.error.EOFError):
             break
         except av.error.InvalidDataError:
-            bad += 1
+            bad, in_row = bad + 1, in_row + 1
+            if in_row > MOST_DAMAGED:
+                break
+            # A generator that has raised has ended.
+            packets = _packets(container, stream, timeline)
             continue
         except (av.error.FFmpegError, OSError) as error:
-            if is_live(config.url):
+            if timeline:
                 raise SourceError(f"lost ({error.strerror or type(error).__name__})") from None
             log.warning("%s: reading stopped: %s", config.title, error.strerror)
             break
         for picture in pictures:
-            at = picture.time if picture.pts is not None else last + 1 / rate
-            start = at if start is None else start
-            last = at
-            yield Shot(index, max(0.0, at - start), time.time(), to_frame(picture))
-            index += 1
+            in_row, seen = 0, time.monotonic()
+            yield picture.time if picture.pts is not None else None, picture
     if bad:
         log.warning("%s: %d damaged packets were passed over", config.title, bad)
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, timeline: Timeline | None
+) -> Iterator[Packet[Any]]:
+    return container.demux() if timeline else container.demux(stream)
+
+
+def _upright(picture: VideoFrame, config: SourceConfig) -> Frame:
+    return to_frame(picture).rotated(-config.rotation // 90)
 
 
 def to_frame(picture: VideoFrame) -> Frame:
@@ -295,11 +385,9 @@ def to_frame(picture: VideoFrame) -> Frame:
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         rows = rows[:, : plane.width * channels]
         planes.append(rows.reshape(plane.height, plane.width, 2) if channels == 2 else rows)
-    turns = round(picture.rotation / 90) % 4
-    if turns:
-        planes = [np.ascontiguousarray(np.rot90(plane, turns)) for plane in planes]
     full = picture.format.name == "yuvj420p" or picture.color_range == ColorRange.JPEG
-    return Frame.from_planes(*planes, matrix=_matrix(picture), full_range=full)
+    frame = Frame.from_planes(*planes, matrix=_matrix(picture), full_range=full)
+    return frame.rotated(round(picture.rotation / 90))
 
 
 def _matrix(picture: VideoFrame) -> Matrix:

@@ -6,15 +6,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.fusion import FusionConfig, sharpness, weight
 from plateloop.deployment.overlay import Mark, as_box
 from plateloop.deployment.passages import PassageConfig, Passages
-from plateloop.deployment.sources import Shot
+from plateloop.deployment.sources import Polygon, Shot
 from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
-from plateloop.frame import Frame
 from plateloop.geometry import clip, expand, nms
 from plateloop.runtime import lpdnet
 from plateloop.runtime.lprnet import heights, quadrilaterals
@@ -35,6 +36,7 @@ NOBODY = -1
 SHOWN_S = 0.5
 UNDISTURBED_S = 3.0
 SAME_VEHICLE = 0.7
+WHOLE: tuple[Polygon, ...] = (((0, 0), (1, 0), (1, 1), (0, 1)),)
 
 
 class ScheduleConfig(BaseModel):
@@ -63,6 +65,7 @@ class StreamConfig:
     tracker: TrackerConfig
     fusion: FusionConfig
     passages: PassageConfig
+    regions: tuple[Polygon, ...] = ()
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ class Work:
     ``regions`` are where plates are sought, ``owners`` (N,) the track of each, -1 for none; ``painted`` and
     ``painters`` the same for colours; ``plates`` and ``bearers`` for plates to be read. ``seen`` and ``lost``
     are what the trackers have to say of this frame, ``vehicles`` and ``free`` their tracks at its time.
+    ``outside`` (N, 4) are vehicles outside the regions of interest.
     """
 
     shot: Shot
@@ -85,6 +89,7 @@ class Work:
     bearers: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     seen: list[tuple[int, EventVehicle | None, int]] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
+    outside: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @dataclass(slots=True)
@@ -140,6 +145,8 @@ class Stream:
         self._round += 1
         # One vehicle with two labels, or boxed twice, would be two tracks that take turns with its plate.
         found = found[nms(found.boxes, found.scores, None, SAME_VEHICLE)]
+        inside = self._are_inside((found.boxes[:, [0, 3]] + found.boxes[:, 2:]) / 2, shot)
+        found, work.outside = found[inside], found.boxes[~inside]
         spent = 1 if self._detected is None else shot.index - self._detected
         self._detected = shot.index
         before = self._vehicles
@@ -161,6 +168,11 @@ class Stream:
     def choose(self, work: Work, plates: Plates) -> None:
         """Of the plates found in ``work.regions`` choose those to be read, and follow those of no vehicle."""
         found = plates.detections
+        # A plate of a vehicle outside, or one of no vehicle that lies outside itself, is of no interest.
+        strays = lpdnet.owners(found.boxes, np.concatenate([work.vehicles.boxes, work.outside]))
+        middles = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        owned = (strays >= 0) & (strays < len(work.vehicles))
+        found = found[owned | ((strays < 0) & self._are_inside(middles, work.shot))]
         # Of all vehicles, not only of those looked at: a plate found in the whole frame may be of one.
         vehicle = lpdnet.owners(found.boxes, work.vehicles.boxes)
         bearers = np.append(work.vehicles.ids, NOBODY)[vehicle]
@@ -186,7 +198,7 @@ class Stream:
             self.passages.read(
                 track,
                 reading,
-                weight(float(tall[row]), sharpness(_luma(work.shot.frame, box))),
+                weight(float(tall[row]), sharpness(work.shot.frame.luma(box))),
                 as_box(box),
                 _as_corners(quads[row]),
                 float(work.plates.scores[row]),
@@ -196,7 +208,7 @@ class Stream:
         for track in work.lost:
             self._attention.pop(track, None)
             self.passages.lose(track)
-        return self.passages.advance(work.shot.time_s)
+        return self.passages.advance(work.shot.time_s, work.shot.clock)
 
     def finish(self) -> list[Event]:
         """The stream has ended."""
@@ -244,7 +256,7 @@ class Stream:
             owners.append(self._free.ids)
         bare = all(self._attend(track).plate is None for track in tracks.tolist())
         if bare and self._round % schedule.free_every == 1 % schedule.free_every:
-            regions.append(np.array([[0, 0, frame.width, frame.height]], np.float32))
+            regions.append(self._whole(work.shot))
             owners.append(np.array([NOBODY]))
         boxes = np.concatenate(regions)
         work.regions = Detections(boxes, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int64))
@@ -253,6 +265,23 @@ class Stream:
             [self._wants_color(int(t), b) for t, b in zip(tracks, found.boxes, strict=True)], bool
         )
         work.painted, work.painters = found[paint], tracks[paint]
+
+    def _are_inside(self, points: NDArray[np.floating], shot: Shot) -> NDArray[np.bool_]:
+        # Whether points (N, 2) lie in the regions of interest, borders included.
+        if not self.config.regions:
+            return np.ones(len(points), bool)
+        size = np.array([shot.frame.width, shot.frame.height])
+        # A vehicle may reach a little beyond the picture, a region cannot.
+        shares = np.clip(points / size, 0, 1).astype(np.float32).tolist()
+        polygons = [np.array(polygon, np.float32) for polygon in self.config.regions]
+        inside = [any(cv2.pointPolygonTest(p, (x, y), False) >= 0 for p in polygons) for x, y in shares]
+        return np.array(inside, bool)
+
+    def _whole(self, shot: Shot) -> FloatArray:
+        # (1, 4): the picture, or the box around its regions of interest.
+        corners = np.concatenate([np.array(p) for p in self.config.regions or WHOLE])
+        box = np.concatenate([corners.min(0), corners.max(0)])
+        return np.array([box * ([shot.frame.width, shot.frame.height] * 2)], np.float32)
 
     def _is_due(self, track: int) -> bool:
         attention, schedule = self._attend(track), self.config.schedule
@@ -308,14 +337,6 @@ def _moved(tracks: Tracks, last: Shot | None, now: Shot) -> Tracks:
     if last is None:
         return tracks
     return predict(tracks, now.index - last.index, now.time_s - last.time_s)
-
-
-def _luma(frame: Frame, box: FloatArray) -> FloatArray:
-    # The luma, or of an RGB picture its green, in a box.
-    plane = frame.planes[0] if frame.planes[0].ndim == 2 else frame.planes[0][..., 1]
-    x1, y1 = np.maximum(np.floor(box[:2]), 0).astype(int)
-    x2, y2 = np.maximum(np.ceil(box[2:]), 0).astype(int)
-    return np.asarray(plane[y1:y2, x1:x2], np.float32)
 
 
 def _as_corners(quad: FloatArray) -> Corners:

@@ -33,20 +33,20 @@ class StoreSink:
         self._targets = tuple(targets)
         self._followers = followers
         self.latencies = Latencies()
-        self._waiting: deque[tuple[Result, float, int]] = deque()
+        self._waiting: deque[tuple[Result, float, float, int]] = deque()
         self._frames: dict[int, int] = {}
         self._failed_at: float | None = None
 
     def write(self, result: Result) -> None:
         """Commit the events of a result."""
-        arrived = time.time()
+        arrived = at = time.time()
         if result.shot is not None:
-            arrived = result.shot.arrived
+            arrived, at = result.shot.arrived, result.shot.time
             self._frames[result.stream] = result.shot.index
         if result.events:
             # Without its picture: many may have to wait.
             told = Result(result.stream, None, (), result.events)
-            self._waiting.append((told, arrived, self._frames.get(result.stream, 0)))
+            self._waiting.append((told, arrived, at, self._frames.get(result.stream, 0)))
         if self._failed_at is None or time.monotonic() > self._failed_at + RETRY_S:
             self._commit()
 
@@ -56,7 +56,7 @@ class StoreSink:
         try:
             while (error := self._commit()) is not None:
                 if time.monotonic() > deadline:
-                    lost = sum(len(result.events) for result, _, _ in self._waiting)
+                    lost = sum(len(result.events) for result, *_ in self._waiting)
                     raise OSError(f"{lost} events could not be committed: {_first_line(error)}")
                 time.sleep(RETRY_S / 4)
         finally:
@@ -65,9 +65,9 @@ class StoreSink:
 
     def _commit(self) -> SQLAlchemyError | None:
         while self._waiting:
-            result, arrived, frame = self._waiting[0]
+            result, arrived, at, frame = self._waiting[0]
             try:
-                self._store.append(result.events, arrived, frame, result.stream, self._targets)
+                self._store.append(result.events, at, frame, result.stream, self._targets)
             except SQLAlchemyError as error:
                 if self._failed_at is None:
                     log.warning("the event store fails, events wait: %s", _first_line(error))
