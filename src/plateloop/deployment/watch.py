@@ -84,14 +84,14 @@ class Watch:
         return self._plates.get(event)
 
     def _keep_plate(self, event: Event, marks: Sequence[Mark], frame: Frame) -> None:
-        seen = (mark.corners for mark in marks if mark.number == event.track and mark.corners is not None)
-        corners = next(seen, None)
-        if corners is None and event.plate is not None and event.readings == 1:
-            # Read at first sight, before there is a mark.
-            corners = np.array(event.plate.corners, np.float32)
-        if corners is None:
+        if event.plate is None:
             return
+        corners = np.array(event.plate.corners, np.float32)
         across, down = (np.linalg.norm(corners[1:3] - corners[0:2], axis=1)).tolist()
+        # Where it was read best, which may be long ago, unless it is (almost) still there.
+        there = (mark.corners for mark in marks if mark.number == event.track and mark.corners is not None)
+        if event.readings > 1 and not any(np.abs(now - corners).max() < down / 2 for now in there):
+            return
         width = round(PLATE_HEIGHT * min(5.0, max(1.0, across / max(down, 1.0))))
         self._plates.pop(event.id, None)
         self._plates[event.id] = _encoded(frame.rectified(corners[None], (width, PLATE_HEIGHT))[0])
