@@ -84,7 +84,8 @@ def test_metrics_say_what_was_counted(
 def test_a_run_is_ready_when_it_reads_and_its_store_takes_events(
     start_run: Callable[..., Any], camera: Callable[[Path], str], passing_cars: Path
 ) -> None:
-    run = start_run({"sources": [{"url": camera(passing_cars)}], "output": {"overlay": False}})
+    dead = {"url": "rtsp://127.0.0.1:9/", "name": "dead", "retry_s": 30}
+    run = start_run({"sources": [{"url": camera(passing_cars)}, dead], "output": {"overlay": False}})
 
     def ask(path: str) -> Any:
         return httpx.get(run.url + path)
@@ -94,7 +95,10 @@ def test_a_run_is_ready_when_it_reads_and_its_store_takes_events(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert ask("healthz").json() == {"ok": True, "problems": []}
-    assert "plateloop_frames_total" in ask("metrics").text
+    deadline = time.monotonic() + 20
+    while 'plateloop_source_reconnects_total{source="dead",stream="1"} 1.0' not in ask("metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     assert httpx.get(f"{run.url}metrics", headers={"host": "evil.example"}).status_code == 400
 
 

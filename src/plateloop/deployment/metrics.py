@@ -30,6 +30,7 @@ COUNTERS = {
     "frames_dropped": "Decoded frames that were dropped since the engine was behind",
     "vehicles": "Events that began",
     "plates_read": "Events that ended with a reading",
+    "source_reconnects": "Times that a live source had to be opened again",
 }
 
 
@@ -111,7 +112,7 @@ def _of_streams(streams: list[StreamState]) -> Iterator[Metric]:
     for stream in streams:
         report = stream.report
         source = [str(stream.number), report.source]
-        values = (report.frames, report.dropped, report.vehicles, report.plates)
+        values = (report.frames, report.dropped, report.vehicles, report.plates, report.reconnects)
         for counter, value in zip(counters.values(), values, strict=True):
             counter.add_metric(source, value)
         readings.add_metric([*source, "accepted"], report.readings)

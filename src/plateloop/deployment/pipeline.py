@@ -51,7 +51,8 @@ class Networks(Protocol):
 class StreamReport:
     """What became of one source so far: counts, wall-clock seconds, and why it ended if it failed.
 
-    ``readings`` counts the looks at plates that saw characters, ``blanks`` those that saw none.
+    ``readings`` counts looks at plates that saw characters, ``blanks`` those that saw none, ``reconnects``
+    the times that a live source had to be opened again.
     """
 
     source: str
@@ -61,6 +62,7 @@ class StreamReport:
     plates: int = 0
     readings: int = 0
     blanks: int = 0
+    reconnects: int = 0
     seconds: float = 0.0
     error: str | None = None
     ended: bool = False
@@ -225,8 +227,12 @@ class Pipeline:
         report = self.reports[number]
         logs.source.set(report.source)
         wait = not is_live(source.url)
+
+        def again() -> None:
+            report.reconnects += 1
+
         try:
-            for shot in frames(source, self._stops[number]):
+            for shot in frames(source, self._stops[number], again):
                 if not self._intake.put(number, shot, wait):
                     break
         except UserError as error:

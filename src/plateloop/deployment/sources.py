@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -160,16 +160,19 @@ def probe(config: SourceConfig) -> int | None:
         return _video(container, config).frames or None
 
 
-def frames(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
+def frames(
+    config: SourceConfig, stop: threading.Event, again: Callable[[], None] = lambda: None
+) -> Iterator[Shot]:
     """The pictures of a source until it ends or ``stop`` is set.
 
     A file that cannot be read, holds no video, or an URL that a server refuses raise UserError. What is
     damaged in the middle or cut off at the end is passed over with a warning. Live sources never raise: they
-    are opened again after a pause that doubles from ``retry_s`` to ``retry_most_s``.
+    are opened again after a pause that doubles from ``retry_s`` to ``retry_most_s``; ``again`` hears of each
+    time.
     """
     check(config.url)
     if urlsplit(config.url).scheme.lower() in NETWORK or _is_device(config.url):
-        return _network(config, stop)
+        return _network(config, stop, again)
     path = Path(config.url)
     return _stills(path, config, stop) if _holds_stills(path) else _file(config, stop)
 
@@ -217,7 +220,7 @@ def _file(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
             log.warning("%s: cut off or damaged: %d of %d frames", config.title, count, stream.frames)
 
 
-def _network(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
+def _network(config: SourceConfig, stop: threading.Event, again: Callable[[], None]) -> Iterator[Shot]:
     timeline, pace = Timeline(config.title, config.camera_clock_s), Pace(config.max_fps)
     index, fails, ever = 0, 0, False
     while not stop.is_set():
@@ -249,6 +252,7 @@ def _network(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
         fails += 1
         if not stop.is_set():
             log.warning("%s: %s; trying again in %.0f s", config.title, problem, pause)
+            again()
             stop.wait(pause)
 
 
