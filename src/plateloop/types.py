@@ -117,6 +117,23 @@ class Plates:
         return len(self.detections)
 
 
+@dataclass(frozen=True, slots=True)
+class TrackState:
+    """A vehicle, or a plate without one, as it is followed through a frame, with what is known of it so far.
+
+    ``id`` is its event's, ``track`` its number within the source; ``box`` where it is in this frame;
+    ``label`` None of a plate without a vehicle; ``text`` None while not readable.
+    """
+
+    id: str
+    track: int
+    label: str | None
+    box: Box
+    text: str | None
+    confidence: float
+    color: Color | None
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

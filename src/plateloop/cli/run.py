@@ -92,6 +92,13 @@ def run(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve the live page, /metrics, /healthz and /readyz."),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the page, as schedule.interval=2."),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the page with all its keys, and run nothing.")
+    ] = False,
     log_format: Annotated[
         LogFormat, typer.Option(help="Of what is told on stderr: text, or JSON, one object a line.")
     ] = LogFormat.text,
@@ -128,14 +135,19 @@ def run(
     console = Console(stderr=True)
     _log_to(console, log_format, log_level)
     with _mistakes_told(log_format):
-        settings = load_config(config, sources or [], overrides)
+        page = load_config(config, sources or [], overrides, settings or [])
+    if show:
+        from plateloop.deployment.show import show as as_yaml
+
+        print(as_yaml(page), end="")
+        return
     quiet = as_json or log_format is LogFormat.json or not console.is_terminal
-    with _mistakes_told(log_format), launch(settings, sys.stdout if as_json else None) as launched:
+    with _mistakes_told(log_format), launch(page, sys.stdout if as_json else None) as launched:
         failures = _follow(launched, console, quiet)
         failures += [worker.error for worker in launched.followers if worker.error is not None]
         delivery, waiting = launched.delivery, 0
-        if delivery is not None and settings.kafka is not None:
-            waiting = delivery.finish(settings.kafka.patience_s)
+        if delivery is not None and page.kafka is not None:
+            waiting = delivery.finish(page.kafka.patience_s)
     reports = launched.pipeline.reports
     if not as_json:
         _summarize(launched, Console())
@@ -220,7 +232,7 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
             notify.tell("READY=1")
             while not running.done():
                 wait([running], timeout=0.2)
-                for task, report in zip(tasks, pipeline.reports, strict=True):
+                for task, report in zip(tasks, pipeline.reports, strict=False):
                     progress.update(task, completed=report.frames, rate=report.rate, plates=report.plates)
             return running.result()
     finally:

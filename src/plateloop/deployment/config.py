@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from plateloop.deployment.fusion import FusionConfig
 from plateloop.deployment.kafka.config import KafkaConfig
+from plateloop.deployment.overrides import apply
 from plateloop.deployment.page.config import HttpConfig
 from plateloop.deployment.passages import PassageConfig
 from plateloop.deployment.sinks.mp4 import Mp4Config
+from plateloop.deployment.sinks.probe import ProbeConfig
 from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.stream import ScheduleConfig
 from plateloop.deployment.tracking import TrackerConfig
@@ -50,6 +53,11 @@ class OutputConfig(BaseModel):
     )
 
 
+def _as_probe(value: object) -> object:
+    # ``probe: package.module:function`` is called with each frame.
+    return {"frame": value} if isinstance(value, str) else value
+
+
 class PipelineConfig(BaseModel):
     """A whole pipeline."""
 
@@ -66,19 +74,29 @@ class PipelineConfig(BaseModel):
     http: HttpConfig | None = Field(
         None, description="serve the live page, metrics and checks of health; not unless given"
     )
+    probe: Annotated[ProbeConfig | None, BeforeValidator(_as_probe)] = Field(
+        None,
+        description="your own Python functions; package.module:function alone is called with each frame",
+    )
     queue: int = Field(8, ge=1, description="decoded frames that wait for each source, and for each sink")
 
 
 def load_config(
-    path: Path | None, sources: Sequence[str] = (), overrides: Mapping[str, Mapping[str, Any]] | None = None
+    path: Path | None,
+    sources: Sequence[str] = (),
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> PipelineConfig:
-    """Read and check a page (None: all defaults), with more ``sources`` (urls) and ``overrides``.
+    """Read and check a page (None: all defaults), with more ``sources`` (urls) and what overrides it.
 
-    ``overrides`` holds section → key → value, and None for a value that was not given. Raises UserError
+    The environment (``environ``, else the process's) overrides the page, ``settings`` (``section.key=value``)
+    that, and ``overrides`` all: section → key → value, None for a value that was not given. Raises UserError
     naming the key (and the likeliest intended one) where something is unknown or wrong.
     """
     data = _read(path) if path is not None else {}
     data["sources"] = [*(data.get("sources") or ()), *({"url": url} for url in sources)]
+    apply(data, settings, os.environ if environ is None else environ)
     for section, values in (overrides or {}).items():
         given = {key: value for key, value in values.items() if value is not None}
         if given:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -18,6 +18,7 @@ from plateloop.deployment.page.serve import open_address, serving_run
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.mp4 import Mp4
+from plateloop.deployment.sinks.probe import Probe, Probes, load_probes
 from plateloop.deployment.sinks.store import StoreSink
 from plateloop.deployment.sinks.worker import Sink, Worker
 from plateloop.deployment.sources import SourceConfig, probe
@@ -62,6 +63,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     Raises UserError, with nothing written yet, where no source can be read or the networks cannot be had.
     """
     lengths = _probe_all(config.sources)
+    probes = load_probes(config.probe)
     cascade = load_networks(config)
     folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
     videos = {
@@ -89,6 +91,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             stack.callback(delivery.finish, 0)
         listeners = [JsonLines(file)] + ([JsonLines(events_to)] if events_to is not None else [])
         followers = tuple(Worker(listener, config.queue) for listener in listeners)
+        if probes.event is not None:
+            followers += (Worker(Probe(Probes(event=probes.event)), config.queue),)
         keeper = StoreSink(store, targets, followers)
         sinks: list[Sink] = [keeper]
         if config.output.overlay:
@@ -97,6 +101,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         watch = Watch()
         if listening is not None:
             sinks.append(watch)
+        if probes.frame is not None or probes.track is not None:
+            sinks.append(Probe(replace(probes, event=None)))
         pipeline = Pipeline(config, cascade, alphabet, sinks)
         if listening is not None and config.http is not None:
             operations = Operations(pipeline, store, watch, keeper.latencies, targets, followers)

@@ -274,7 +274,13 @@ class Pipeline:
                 marks = stream.marks(work, output.trails) if drawn else []
             self._count(number, texts)
             with self._timed("waiting for sinks"):
-                self._tell(Result(number, work.shot, tuple(marks), tuple(events)), workers)
+                states = tuple(stream.states(work)) if self._wants_states() else ()
+                source = self.reports[number].source
+                self._tell(Result(number, work.shot, tuple(marks), tuple(events), states, source), workers)
+
+    def _wants_states(self) -> bool:
+        probe = self.config.probe
+        return probe is not None and (probe.frame is not None or probe.track is not None)
 
     def _count(self, number: int, readings: Sequence[Reading]) -> None:
         report = self.reports[number]
@@ -287,7 +293,8 @@ class Pipeline:
 
     def _finish(self, number: int, workers: Sequence[Worker]) -> None:
         stream = self._streams.pop(number)
-        self._tell(Result(number, None, (), tuple(stream.finish())), workers)
+        source = self.reports[number].source
+        self._tell(Result(number, None, (), tuple(stream.finish()), source=source), workers)
 
     def _tell(self, result: Result, workers: Sequence[Worker]) -> None:
         report = self.reports[result.stream]

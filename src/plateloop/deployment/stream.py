@@ -29,6 +29,7 @@ from plateloop.types import (
     IntArray,
     Plates,
     Reading,
+    TrackState,
 )
 
 NOBODY = -1
@@ -213,6 +214,20 @@ class Stream:
     def finish(self) -> list[Event]:
         """The stream has ended."""
         return self.passages.finish()
+
+    def states(self, work: Work) -> list[TrackState]:
+        """What is followed in an absorbed frame, doubtful things left out."""
+        result = []
+        for tracks in (work.vehicles, work.free):
+            shown = tracks[(tracks.unseen < SHOWN_S) & (tracks.hits >= self.config.tracker.confirm)]
+            for track, box, label in zip(shown.ids.tolist(), shown.boxes, shown.labels, strict=True):
+                passage = self.passages.of(track)
+                if passage is not None and self.passages.is_sure(passage):
+                    name = self._labels[label] if tracks is work.vehicles else None
+                    text, confidence = passage.fused.text, passage.fused.confidence
+                    said = (text, confidence if text is not None else 0.0, passage.color)
+                    result.append(TrackState(passage.id, passage.track, name, as_box(box), *said))
+        return result
 
     def marks(self, work: Work, trails: bool) -> list[Mark]:
         """What to draw onto an absorbed frame."""

@@ -45,7 +45,7 @@ class StoreSink:
             self._frames[result.stream] = result.shot.index
         if result.events:
             # Without its picture: many may have to wait.
-            told = Result(result.stream, None, (), result.events)
+            told = Result(result.stream, None, (), result.events, source=result.source)
             self._waiting.append((told, arrived, at, self._frames.get(result.stream, 0)))
         if self._failed_at is None or time.monotonic() > self._failed_at + RETRY_S:
             self._commit()

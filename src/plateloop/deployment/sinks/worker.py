@@ -10,7 +10,7 @@ from typing import Protocol
 
 from plateloop.deployment.overlay import Mark
 from plateloop.deployment.sources import Shot
-from plateloop.types import Event
+from plateloop.types import Event, TrackState
 
 log = logging.getLogger(__name__)
 
@@ -19,13 +19,16 @@ log = logging.getLogger(__name__)
 class Result:
     """One frame of one stream with what is to be drawn on it, and the events it brought.
 
-    ``shot`` is None with the events that come after a stream's last frame.
+    ``shot`` is None with the events that come after a stream's last frame. ``tracks`` are what is followed in
+    it, if a probe wants to know; ``source`` is the stream's name.
     """
 
     stream: int
     shot: Shot | None
     marks: tuple[Mark, ...]
     events: tuple[Event, ...]
+    tracks: tuple[TrackState, ...] = ()
+    source: str = ""
 
 
 class Sink(Protocol):
