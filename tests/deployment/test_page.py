@@ -174,8 +174,11 @@ def open_page(browser: Any) -> Iterator[Callable[[str], Any]]:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         pages.append(page)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("dialog", lambda dialog: faults.append(dialog.message) or dialog.dismiss())
-        page.on("console", lambda line: line.type == "error" and faults.append(line.text))
+        page.on("dialog", lambda dialog: dialog.type == "alert" and faults.append(dialog.message))
+        page.on(
+            "console",
+            lambda line: line.type == "error" and "409" not in line.text and faults.append(line.text),
+        )
         page.on("request", lambda request: request.url.startswith(url) or faults.append(request.url))
         page.goto(url)
         return page
@@ -250,3 +253,53 @@ def test_a_run_shows_its_streams_and_events_as_they_come(
     page.keyboard.press("Escape")
     assert "hunter2" not in page.content()
     page.close()
+
+
+def test_sources_come_and_go_where_that_is_allowed(
+    open_page: Callable[[str], Any],
+    camera: Callable[[Path], str],
+    start_run: Callable[..., Any],
+    passing_cars: Path,
+) -> None:
+    run = start_run({"sources": [{"url": camera(passing_cars), "name": "first"}], "http": {"control": True}})
+    page = open_page(run.url)
+    page.get_by_text("Add a source").first.click()
+    dialog = page.locator("#adding")
+    dialog.get_by_label("Name").fill("second")
+    dialog.get_by_label("URL").fill("nowhere.mp4")
+    with page.expect_response("**/sources") as answer:
+        dialog.get_by_role("button", name="Add").click()
+    assert answer.value.status == 409
+    dialog.get_by_text("nowhere.mp4: no such file").wait_for()
+    dialog.get_by_label("URL").fill(camera(passing_cars))
+    dialog.get_by_role("button", name="Add").click()
+    page.locator(".stream.running", has_text="second").wait_for()
+    page.on("dialog", lambda asked: asked.accept())
+    page.get_by_label("Remove first").click()
+    page.locator(".stream.ended", has_text="first").wait_for()
+    page.close()
+    with httpx.Client(base_url=run.url) as client:
+        source = {"url": str(passing_cars)}
+        foreign = {"origin": "http://evil.example"}
+        assert client.post("/sources", json=source, headers=foreign).status_code == 403
+        assert client.post("/sources", data=source).status_code == 403
+        assert client.post("/sources", json={"url": "x", "nmae": 1}).status_code == 422
+        # A file that ends does not end the run: more may come.
+        assert client.post("/sources", json=source).status_code == 201
+        eventually(
+            lambda: f'frames_total{{source="{passing_cars}",stream="2"}} 80.0' in client.get("/metrics").text
+        )
+    run.process.send_signal(signal.SIGTERM)
+    assert run.process.wait(10) == 0
+    assert (run.folder / "second-annotated.mp4").stat().st_size > 1000
+
+
+def test_sources_stay_where_nobody_allowed_more(
+    camera: Callable[[Path], str], start_run: Callable[..., Any], passing_cars: Path
+) -> None:
+    run = start_run({"sources": [{"url": camera(passing_cars), "name": "first"}]})
+    with httpx.Client(base_url=run.url) as client:
+        assert client.post("/sources", json={"url": str(passing_cars)}).status_code in (404, 405)
+        remove = client.request("DELETE", "/sources?name=first", headers={"content-type": "application/json"})
+        assert remove.status_code in (404, 405)
+        assert "Add a source" not in client.get("/streams").text

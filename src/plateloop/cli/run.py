@@ -228,7 +228,8 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
                 progress.add_task(report.source, total=length, rate=0.0, plates=0)
                 for report, length in zip(pipeline.reports, launched.lengths, strict=True)
             ]
-            running = executor.submit(pipeline.run)
+            http = pipeline.config.http
+            running = executor.submit(pipeline.run, forever=http is not None and http.control)
             notify.tell("READY=1")
             while not running.done():
                 wait([running], timeout=0.2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -66,9 +66,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     probes = load_probes(config.probe)
     cascade = load_networks(config)
     folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
-    videos = {
-        number: folder / f"{name}-annotated.mp4" for number, name in enumerate(file_names(config.sources))
-    }
+    videos = _Videos(folder)
     if config.kafka is not None:
         check(config.kafka)
     with ExitStack() as stack:
@@ -104,13 +102,29 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         if probes.frame is not None or probes.track is not None:
             sinks.append(Probe(replace(probes, event=None)))
         pipeline = Pipeline(config, cascade, alphabet, sinks)
+        videos.sources = pipeline.sources
         if listening is not None and config.http is not None:
-            operations = Operations(pipeline, store, watch, keeper.latencies, targets, followers)
+            control = config.http.control
+            operations = Operations(pipeline, store, watch, keeper.latencies, targets, followers, control)
             stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
         yield Launch(pipeline, folder, lengths, cascade, followers, delivery)
 
 
-def file_names(sources: tuple[SourceConfig, ...]) -> list[str]:
+class _Videos(dict[int, Path]):
+    # The annotated video of each stream, also of those that are added while others run.
+    sources: Sequence[SourceConfig] = ()
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, number: int) -> Path:
+        name = file_names(self.sources)[number]
+        self[number] = self._folder / f"{name}-annotated.mp4"
+        return self[number]
+
+
+def file_names(sources: Sequence[SourceConfig]) -> list[str]:
     """A file name for each source, without suffix: safe on any system, no two alike, no password."""
     names: list[str] = []
     for source in sources:

@@ -67,12 +67,14 @@ class Operations:
         latencies: Mapping[int, Latency],
         targets: Sequence[str] = (),
         followers: Sequence[Worker] = (),
+        control: bool = False,
     ) -> None:
         """``latencies`` are those of streams by number; ``targets`` are owed every event, and ``followers``
-        hear of events once these are stored."""
+        hear of events once these are stored; ``control`` allows to change the sources."""
         self.pipeline = pipeline
         self.store = store
         self.watch = watch
+        self.control = control
         self._latencies = latencies
         self._targets = tuple(targets)
         self._followers = tuple(followers)

@@ -6,7 +6,8 @@ import asyncio
 import math
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,8 @@ from plateloop.deployment import export
 from plateloop.deployment.operations import Operations, is_alive
 from plateloop.deployment.page import search
 from plateloop.deployment.page.render import page_of
+from plateloop.deployment.pipeline import Pipeline
+from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.store import Store
 from plateloop.errors import UserError
 from plateloop.web import Guard
@@ -126,6 +129,8 @@ def create_app(
 
     if operations is not None:
         _add_run(app, operations)
+        if operations.control:
+            _add_control(app, operations.pipeline)
     app.mount("/", StaticFiles(directory=str(files(__package__) / "static")))
     return app
 
@@ -138,7 +143,11 @@ def _add_run(app: FastAPI, operations: Operations) -> None:
         """The streams as they are now."""
         states = operations.streams()
         return page_of(
-            "streams.html", streams=states, debts=operations.debts(), problems=operations.problems()
+            "streams.html",
+            streams=states,
+            debts=operations.debts(),
+            problems=operations.problems(),
+            control=operations.control,
         )
 
     @app.get("/streams/{number}.jpg")
@@ -171,6 +180,28 @@ def _add_run(app: FastAPI, operations: Operations) -> None:
     def readiness() -> Response:
         """200 while plates are being read; 503 says what is missing."""
         return _verdict(operations.problems())
+
+
+def _add_control(app: FastAPI, pipeline: Pipeline) -> None:
+    @app.post("/sources", status_code=201)
+    def add(source: SourceConfig) -> dict[str, Any]:
+        """Run one more source."""
+        with _as_conflicts():
+            return {"stream": pipeline.add(source), "name": source.title}
+
+    @app.delete("/sources", status_code=204)
+    def remove(name: str) -> None:
+        """Let a source end."""
+        with _as_conflicts():
+            pipeline.remove(name)
+
+
+@contextmanager
+def _as_conflicts() -> Iterator[None]:
+    try:
+        yield
+    except (UserError, RuntimeError) as error:
+        raise HTTPException(409, str(error)) from None
 
 
 def _verdict(problems: list[str]) -> Response:

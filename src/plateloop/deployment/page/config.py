@@ -20,6 +20,11 @@ class HttpConfig(BaseModel):
         (), description="host names by which it may be called; none: loopback's there, else any"
     )
 
+    control: bool = Field(
+        False,
+        description="let whoever can reach it add and remove sources; the run then ends when it is told to",
+    )
+
     @field_validator("listen")
     @classmethod
     def _is_address(cls, value: str) -> str:

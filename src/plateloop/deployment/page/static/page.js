@@ -127,6 +127,35 @@ document.addEventListener("click", async (event) => {
 });
 $("view").addEventListener("click", () => $("view").close());
 
+// Sources are added and removed where the run allows it.
+async function change(method, url, body) {
+  const options = { method, headers: { "content-type": "application/json" }, body: body && JSON.stringify(body) };
+  const answer = await fetch(url, options);
+  if (answer.ok) return "";
+  const { detail } = await answer.json();
+  return typeof detail === "string" ? detail : detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}`).join("; ");
+}
+
+document.addEventListener("click", async ({ target }) => {
+  const { open, remove } = target.dataset ?? {};
+  if (open) $(open).showModal();
+  if (target.hasAttribute("data-close")) target.closest("dialog").close();
+  if (remove && confirm(`Remove ${remove}?`)) {
+    const problem = await change("DELETE", `sources?${new URLSearchParams({ name: remove })}`);
+    if (problem) alert(problem);
+  }
+});
+
+$("add").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const values = Object.fromEntries([...new FormData(event.target)].filter(([, value]) => value));
+  const problem = await change("POST", "sources", values);
+  event.target.querySelector(".error").textContent = problem;
+  if (problem) return;
+  event.target.reset();
+  $("adding").close();
+});
+
 const changes = new EventSource("changes");
 changes.onopen = () => setLink("running");
 changes.onerror = () => setLink("failed");
