@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from plateloop.testing.accuracy_scores import AccuracyReport
     from plateloop.testing.throughput import Throughput
 
-app = typer.Typer(name="test", help="Test a deployment: accuracy, throughput.", no_args_is_help=True)
+app = typer.Typer(
+    name="test",
+    help="Test a deployment: how well, how fast, for how long, under which faults.",
+    no_args_is_help=True,
+)
 
 _Split = Annotated[str, typer.Option(help="train, val, test or all")]
 _Weights = Annotated[Path | None, typer.Option(help="folder of cards; what it lacks comes from the package")]
@@ -25,7 +29,7 @@ _Threads = Annotated[int, typer.Option(help="CPU threads of a network; 0: one a 
 
 @app.callback()
 def test() -> None:
-    """Test a deployment: accuracy, throughput."""
+    """Test a deployment: how well, how fast, for how long, under which faults."""
 
 
 @app.command()

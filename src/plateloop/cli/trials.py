@@ -66,3 +66,103 @@ def soak(
     )
     if not result.passed:
         raise typer.Exit(1)
+
+
+def faults(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where the page and all traces go")] = Path(
+        "faults"
+    ),
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="this fault; more by repeating")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="each fault a few times, two minutes in all")
+    ] = False,
+    weights: _Weights = None,
+) -> None:
+    """Do faults to a running deployment and count what was lost: the fault table.
+
+    Exit 1 where an event was lost or out of order. The faults with a broker need KAFKA_HOME.
+    """
+    import os
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from plateloop.errors import UserError
+    from plateloop.testing.faults.audit import HEAD
+    from plateloop.testing.faults.report import write
+    from plateloop.testing.faults.trials import TRIALS, prepare, trial
+
+    load = os.getloadavg()[0]
+    chosen = only or list(TRIALS)
+    if unknown := [name for name in chosen if name not in TRIALS]:
+        raise UserError(f"{unknown[0]}: no such fault; there are: {', '.join(TRIALS)}")
+    if (out / "faults.json").exists():
+        raise UserError(f"{out}: holds the faults of another time; name another folder with --out")
+    with show_progress() as begin:
+        advance = begin("faults", len(chosen))
+        bench = prepare(out, weights, quick)
+        rows = []
+        try:
+            for name in chosen:
+                rows.append(trial(bench, name))
+                advance(1)
+        finally:
+            if bench.broker is not None:
+                bench.broker.kill()
+    write(rows, out, load)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for head in HEAD:
+        table.add_column(head, justify="left" if head == HEAD[0] else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row.cells(), style=None if row.passed else "red")
+    Console().print(table)
+    print(out / "faults.html")
+    if not all(row.passed for row in rows):
+        raise typer.Exit(1)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help='folder of cards and networks, or "package"')],
+    b: Annotated[str, typer.Argument(help="the same, to be compared with A")],
+    data: Annotated[list[Path], typer.Argument(help="manifest datasets, and folders with clips.jsonl")],
+    split: Annotated[str, typer.Option(help="train, val, test or all")] = "test",
+    fail_below: Annotated[
+        float | None, typer.Option(metavar="POINTS", help="exit 1 where B−A is below, in percentage points")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="folder for compare.html and compare.json")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda:N, …")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads of a network; 0: one a core")] = 0,
+) -> None:
+    """Compare two sets of networks on the same DATA: accuracy end to end, and speed."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from plateloop.testing.compare import HEAD
+    from plateloop.testing.compare import compare as measure
+    from plateloop.testing.compare_report import speed, verdict, write
+
+    sets = [None if name == "package" else Path(name) for name in (a, b)]
+    with show_progress() as begin:
+        chosen = None if split == "all" else split
+        result = measure(sets[0], sets[1], data, chosen, device, threads, begin)
+    if report is not None:
+        write(result, report, data)
+    if as_json:
+        print(result.model_dump_json())
+    else:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for head in HEAD:
+            table.add_column(head, justify="left" if head == HEAD[0] else "right", overflow="fold")
+        for row in result.differences:
+            table.add_row(*row.cells())
+        Console().print(table)
+        print(f"{verdict(result)}\n{speed(result)}")
+    if fail_below is not None and 100 * result.differences[0].gain < fail_below:
+        raise typer.Exit(1)

@@ -18,7 +18,7 @@ from plateloop.types import Image
 TILE = (224, 112)
 COLUMNS = 6
 CAPTION = 34
-_STYLE = """
+STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;text-align:right;
 border-bottom:1px solid #ddd;font-variant-numeric:tabular-nums}
@@ -76,18 +76,18 @@ def html(report: AccuracyReport, sheet: Image | None = None) -> str:
     """``report`` as an HTML page; the ``sheet`` of failures lies in it as a JPEG."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>plateloop accuracy</title>",
-        f"<style>{_STYLE}</style><h1>End-to-end accuracy</h1>",
+        f"<style>{STYLE}</style><h1>End-to-end accuracy</h1>",
         f"<p>{escape(report.date)} · plateloop {escape(report.version)} · split "
         f"{escape(report.split or 'all')} · {report.pictures} pictures and clips</p>",
     ]
     for name, scores in report.scores.items():
-        parts += [f"<h2>By {escape(name)}</h2>", _table(HEAD, (score.cells() for score in scores))]
+        parts += [f"<h2>By {escape(name)}</h2>", table(HEAD, (score.cells() for score in scores))]
     head, *rows = report.failure_rows()
-    parts += ["<h2>What became of the plates</h2>", _table(head, rows)]
+    parts += ["<h2>What became of the plates</h2>", table(head, rows)]
     if report.ece is not None:
         parts += [
             f"<h2>Confidence</h2><p>Expected calibration error {report.ece:.3f}</p>",
-            _table(["mean confidence", "share right", "readings"], _calibration_rows(report)),
+            table(["mean confidence", "share right", "readings"], _calibration_rows(report)),
         ]
     if sheet is not None:
         ok, jpeg = cv2.imencode(
@@ -99,9 +99,9 @@ def html(report: AccuracyReport, sheet: Image | None = None) -> str:
     failed = (_item_row(item) for item in report.items if item.outcome != "right")
     parts += [
         "<h2>Every failure</h2>",
-        _table(["file", "truth", "read", "confidence", "outcome"], failed),
+        table(["file", "truth", "read", "confidence", "outcome"], failed),
         "<h2>Weights</h2>",
-        _table(["network", "sha256"], report.weights.items()),
+        table(["network", "sha256"], report.weights.items()),
         "</html>\n",
     ]
     return "\n".join(parts)
@@ -118,7 +118,8 @@ def _item_row(item: Item) -> list[str]:
     return [f"{item.dataset}/{item.file}", item.truth or "-", item.found or "-", certain, item.outcome]
 
 
-def _table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """An HTML table; the cells are texts."""
     lines = ["<table><tr>" + "".join(f"<th>{escape(cell)}" for cell in head)]
     lines += ["<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in rows]
     return "\n".join([*lines, "</table>"])
