@@ -29,9 +29,11 @@ from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.kafka.consume import Record, consume
 from plateloop.deployment.kafka.delivery import Delivery
 from plateloop.deployment.lines import LineReader, as_line, simulate
+from plateloop.deployment.search import matching
 from plateloop.deployment.store import Store, Stored
 
 kafka = pytest.importorskip("confluent_kafka", reason="needs the extra kafka")
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
 admin = pytest.importorskip("confluent_kafka.admin", reason="needs the extra kafka")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -326,7 +328,7 @@ def test_consumers_load_each_event_once_though_killed(broker: Broker, tmp_path: 
     lines = "".join(as_line(item) + "\n" for item in store.select())
     assert call("msg2kafka", "-", "--kafka", address, text=lines).returncode == 0
     wanted = sorted(key(item) for item in store.select())
-    for file in (tmp_path / "into.db", tmp_path / "into.jsonl"):
+    for file in (tmp_path / "into.db", tmp_path / "into.jsonl", tmp_path / "into.parquet"):
         load = command("consume", "--kafka", address, "--until-end", "--group", file.name, "--into", file)
         with subprocess.Popen(load, stderr=subprocess.DEVNULL) as process:
             while process.poll() is None and not (file.exists() and file.stat().st_size):
@@ -339,6 +341,46 @@ def test_consumers_load_each_event_once_though_killed(broker: Broker, tmp_path: 
     assert sorted(key(item) for item in Store.open(tmp_path / "into.db").select()) == wanted
     with (tmp_path / "into.jsonl").open() as file_of_lines:
         assert sorted(key(item) for item in LineReader().read(file_of_lines)) == wanted
+    table = parquet.read_table(tmp_path / "into.parquet").select(["id", "sequence"]).to_pydict()
+    assert sorted(zip(table["id"], table["sequence"], strict=True)) == wanted
+
+
+def test_only_what_is_asked_for_is_read_back(broker: Broker, tmp_path: Path) -> None:
+    address = f"{broker.address}/filtered"
+    store = filled(tmp_path / "s.db", 200)
+    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
+    plate = next(store.select()).event.text or ""
+    asked = ("--where", plate[:2] + "*", "--phase", "end", "--source", "simulated-1")
+    done = call("consume", "--kafka", address, "--until-end", *asked)
+    wanted = [
+        item.event.text
+        for item in store.select()
+        if item.event.phase == "end"
+        and item.event.source == "simulated-1"
+        and matching([item.event.text or ""], plate[:2] + "*")
+    ]
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [message["object"]["vehicle"]["license"] for message in told] == wanted
+    mistake = call("consume", "--kafka", address, "--phase", "over")
+    assert mistake.returncode == 2 and mistake.stderr.startswith("plateloop: --phase: ")
+
+
+def test_a_page_shows_what_arrives(broker: Broker, tmp_path: Path) -> None:
+    httpx = pytest.importorskip("httpx")
+    address = f"{broker.address}/shown"
+    filled(tmp_path / "s.db", 60)
+    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
+    show = command("consume", "--kafka", address, "--page", "--port", 0, "--into", tmp_path / "into.db")
+    with subprocess.Popen(show, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[4]
+        deadline = time.monotonic() + 20
+        while "<b>30</b>" not in httpx.get(url).text and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert "<b>30</b><span>vehicles" in httpx.get(url).text
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=15)
+    assert process.returncode == 0 and said == "60 messages read, 60 events new\n"
 
 
 def test_a_group_goes_on_where_it_stopped(broker: Broker, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,10 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from plateloop.deployment.lines import LineReader
-    from plateloop.deployment.store import Stored
+    from plateloop.deployment.analytics import Tally
+    from plateloop.deployment.lines import LineFile, LineReader
+    from plateloop.deployment.parquet import ParquetFolder
+    from plateloop.deployment.store import Store, Stored
 
 _Kafka = Annotated[
     str, typer.Option(metavar="HOST:PORT[/TOPIC]", help="Brokers, and topic if not plateloop.")
@@ -102,43 +105,113 @@ def consume(
     ] = None,
     into: Annotated[
         str | None,
-        typer.Option(metavar="URL_OR_FILE", help="Load each event once into a store, or a file NAME.jsonl."),
+        typer.Option(
+            metavar="URL_OR_FILE",
+            help="Load each event once into a store, a file NAME.jsonl, or a folder NAME.parquet.",
+        ),
     ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="PLATE", help="Only such plates: * is anything, ? one; O is 0, I is 1."),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="O is not 0, and I is not 1.")] = False,
+    source: Annotated[str | None, typer.Option(help="Only events of this source.")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Only plates read at least so surely.")
+    ] = None,
+    phase: Annotated[
+        str | None, typer.Option(help="Only begin, update or end: an end is an event's last state.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Only such vehicles: car, bus, truck…")] = None,
+    color: Annotated[str | None, typer.Option(help="Only vehicles of this colour.")] = None,
     until_end: Annotated[
         bool, typer.Option("--until-end", help="Stop when all that is there was read.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show the last hour in a browser, live, instead of printing.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address of the page.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any.")] = 8770,
     kafka_config: _Config = None,
 ) -> None:
-    """Read events back from Kafka: print each message as a line of JSON, or load the events."""
-    from contextlib import closing
+    """Read events back from Kafka: print each message as a line of JSON, or load the events.
+
+    With a filter, messages that hold no event are passed over.
+    """
+    import time
+    from contextlib import ExitStack, closing
+
+    from pydantic import ValidationError
 
     from plateloop.deployment.kafka.config import parse_address
     from plateloop.deployment.kafka.consume import consume as records
-    from plateloop.deployment.lines import LineFile
-    from plateloop.deployment.store import Store
+    from plateloop.deployment.kafka.wanted import Wanted
+    from plateloop.errors import UserError
 
     servers, topic = parse_address(kafka)
+    try:
+        asked = {"plate": where, "exact": exact, "source": source, "confidence": min_confidence}
+        wanted = Wanted.model_validate({**asked, "phase": phase, "label": label, "color": color})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise UserError(f"--{first['loc'][0]}: {first['msg'].lower()}") from None
+    everything = wanted == Wanted(exact=exact)
     _log_to_stderr()
     stop = _stopped_by_signal()
     batches = records(servers, topic, group, kafka_config, until_end, stop)
-    if into is None:
+    if page and until_end:
+        raise UserError("consume: --page serves until it is stopped; leave --until-end out")
+    if into is None and not page:
         for batch in batches:
             for record in batch:
-                print(" ".join(record.payload.splitlines()))
+                if everything or (record.stored is not None and wanted.takes(record.stored.event)):
+                    print(" ".join(record.payload.splitlines()))
             sys.stdout.flush()
         return
-    lines = into.endswith(".jsonl") and "://" not in into
     loaded = strange = read = 0
-    with closing(LineFile(Path(into)) if lines else Store.open(into)) as target:
+    with ExitStack() as stack:
+        target = stack.enter_context(closing(_target(into))) if into is not None else None
+        tally = stack.enter_context(_shown(f"{servers}/{topic}", host, port)) if page else None
         for batch in batches:
             found = [record.stored for record in batch if record.stored is not None]
-            loaded += target.load(found)
+            chosen = [item for item in found if wanted.takes(item.event)]
+            if target is not None:
+                loaded += target.load(chosen)
+            if tally is not None:
+                tally.add(chosen, time.time())
             read += len(batch)
             strange += len(batch) - len(found)
-    print(f"{read} messages read, {loaded} events new", file=sys.stderr)
+    print(f"{read} messages read" + (f", {loaded} events new" if into is not None else ""), file=sys.stderr)
     if strange:
-        print(f"plateloop: {strange} messages held no event that can be loaded", file=sys.stderr)
+        print(f"plateloop: {strange} messages held no event that is known", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@contextmanager
+def _shown(title: str, host: str, port: int) -> Iterator[Tally]:
+    """A tally whose page is served until the block is left."""
+    from plateloop.deployment.page.serve import check_installed
+
+    check_installed()
+    from plateloop.deployment.analytics import Tally
+    from plateloop.deployment.page.analytics import serving_tally
+
+    tally = Tally()
+    with serving_tally(tally, title, host, port) as url:
+        print(f"The last hour at {url} (Ctrl-C ends)", flush=True)
+        yield tally
+
+
+def _target(into: str) -> LineFile | ParquetFolder | Store:
+    from plateloop.deployment.lines import LineFile
+    from plateloop.deployment.parquet import ParquetFolder
+    from plateloop.deployment.store import Store
+
+    if "://" not in into and into.endswith(".jsonl"):
+        return LineFile(Path(into))
+    if "://" not in into and into.endswith(".parquet"):
+        return ParquetFolder(Path(into))
+    return Store.open(into)
 
 
 def _items(

@@ -86,7 +86,7 @@ class LineFile:
                         break
                     whole += len(line)
                     data = json.loads(line)
-                    self._known.add(_digest(data["id"], data["sequence"]))
+                    self._known.add(digest(data["id"], data["sequence"]))
                 file.truncate(whole)
             self._file = path.open("ab")
         except OSError as error:
@@ -100,9 +100,9 @@ class LineFile:
         """Write what is new, on disk for good on return; returns how many that were."""
         count = 0
         for item in items:
-            digest = _digest(item.event.id, item.sequence)
-            if digest not in self._known:
-                self._known.add(digest)
+            key = digest(item.event.id, item.sequence)
+            if key not in self._known:
+                self._known.add(key)
                 self._file.write(as_line(item).encode() + b"\n")
                 count += 1
         self._file.flush()
@@ -199,7 +199,8 @@ def _vehicle(rng: np.random.Generator, source: str, track: int, time_s: float) -
         )
 
 
-def _digest(identity: Any, sequence: Any) -> bytes:
+def digest(identity: Any, sequence: Any) -> bytes:
+    """What tells a phase of an event from all others, short."""
     return hashlib.blake2b(f"{identity}/{sequence}".encode(), digest_size=16).digest()
 
 
