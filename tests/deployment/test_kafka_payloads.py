@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from plateloop.deployment.kafka import config, payloads
-from plateloop.deployment.kafka.metadata import Scenery, read_scenery
+from plateloop.deployment.kafka.metadata import Scenery, read_scenery, with_sources
+from plateloop.deployment.site import PlaceConfig, SensorConfig
+from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.store import Stored
 from plateloop.errors import UserError
 from plateloop.types import Event
@@ -183,3 +185,17 @@ def test_settings_show_no_passwords(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("word\n")
     with pytest.raises(UserError, match="line 1"):
         config.Properties.read(tmp_path / "p")
+
+
+def test_a_page_describes_its_sources_before_the_file(scenery: Scenery, stored: Stored) -> None:
+    source = SourceConfig(
+        url="rtsp://camera/1",
+        name=stored.event.source,
+        sensor=SensorConfig(description="North", location=(52.5, 13.4, 30)),
+        place=PlaceConfig(id="7", name="Yard", type="garage", parts=("a", "b", "c")),
+    )
+    message = payloads.full(stored, with_sources(scenery, [source]))
+    assert message["sensor"]["id"] == stored.event.source
+    assert message["sensor"]["location"] == {"lat": 52.5, "lon": 13.4, "alt": 30}
+    assert message["place"]["name"] == "Yard" and message["place"]["aisle"]["level"] == "c"
+    assert payloads.full(stored, with_sources(scenery, []))["place"]["name"] == "HWY_20_AND_LOCUST"

@@ -84,7 +84,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         delivery, targets = None, []
         if config.kafka is not None:
             targets.append(config.kafka.target)
-            delivery = Delivery(store, config.kafka)
+            delivery = Delivery(store, config.kafka, sources=config.sources)
             delivery.start()
             stack.callback(delivery.finish, 0)
         listeners = [JsonLines(file)] + ([JsonLines(events_to)] if events_to is not None else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plateloop.deployment import outbox
 from plateloop.deployment.kafka.config import KafkaConfig, Properties
-from plateloop.deployment.kafka.metadata import read_scenery
+from plateloop.deployment.kafka.metadata import read_scenery, with_sources
 from plateloop.deployment.kafka.payloads import payload
+from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.store import Store, Stored
 from plateloop.errors import UserError
 
@@ -36,13 +38,22 @@ class Delivery:
     the whole ``event`` as JSON, from which ``consume`` loads a store. ``delivered`` counts acknowledgements.
     """
 
-    def __init__(self, store: Store, config: KafkaConfig, rate: float | None = None) -> None:
-        """At most ``rate`` messages a second. Raises UserError as ``check`` does."""
+    def __init__(
+        self,
+        store: Store,
+        config: KafkaConfig,
+        rate: float | None = None,
+        sources: Iterable[SourceConfig] = (),
+    ) -> None:
+        """At most ``rate`` messages a second; what ``sources`` say of sensors and places precedes the file.
+
+        Raises UserError as ``check`` does.
+        """
         self.delivered = 0
         self._store = store
         self._config = config
         self._rate = rate
-        self._scenery = read_scenery(config.sensors)
+        self._scenery = with_sources(read_scenery(config.sensors), sources)
         self._settings = _settings(config)
         self._flying: set[int] = set()
         self._arrived: list[int] = []

@@ -7,15 +7,16 @@ of a location or coordinate are separated by semicolons.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from configparser import ConfigParser
 from configparser import Error as IniError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from plateloop.deployment.sources import SourceConfig
 from plateloop.errors import UserError
 
 Triple = tuple[float, float, float]
@@ -57,11 +58,13 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """Everything a file says, by the number of the source."""
+    """Everything a file says, by the number of the source; and what a page says, by the source's name."""
 
     sensors: Mapping[int, Sensor] = field(default_factory=dict)
     places: Mapping[int, Place] = field(default_factory=dict)
     modules: Mapping[int, Module] = field(default_factory=dict)
+    named_sensors: Mapping[str, Sensor] = field(default_factory=dict)
+    named_places: Mapping[str, Place] = field(default_factory=dict)
 
     def number(self, source: str, position: int) -> int:
         """The number that stands for a source: of the sensor of that id, else its own position."""
@@ -70,7 +73,24 @@ class Scenery:
 
     def sensor(self, source: str, position: int) -> Sensor:
         """The sensor of a source; one that bears the source's name where the file has none."""
-        return self.sensors.get(self.number(source, position)) or Sensor(id=source, description=source)
+        known = self.named_sensors.get(source) or self.sensors.get(self.number(source, position))
+        return known or Sensor(id=source, description=source)
+
+    def place(self, source: str, position: int) -> Place | None:
+        """The place of a source, if it is known."""
+        return self.named_places.get(source) or self.places.get(self.number(source, position))
+
+
+def with_sources(scenery: Scenery, sources: Iterable[SourceConfig]) -> Scenery:
+    """What a file says and, before it, what a page says of its sources."""
+    sensors, places = {}, {}
+    for source in sources:
+        if source.sensor is not None:
+            keys = source.sensor.model_dump()
+            sensors[source.title] = Sensor(**{**keys, "id": source.sensor.id or source.title})
+        if source.place is not None:
+            places[source.title] = Place(**source.place.model_dump())
+    return replace(scenery, named_sensors=sensors, named_places=places)
 
 
 def read_scenery(path: Path | None) -> Scenery:

@@ -69,7 +69,10 @@ def full(stored: Stored, scenery: Scenery) -> dict[str, Any]:
     """The ``full`` schema of nvmsgconv, with the place of a moving vehicle (an aisle)."""
     event, vehicle, plate = stored.event, stored.event.vehicle, stored.event.plate
     number = scenery.number(event.source, stored.position)
-    sensor, place = scenery.sensor(event.source, stored.position), scenery.places.get(number)
+    sensor, place = (
+        scenery.sensor(event.source, stored.position),
+        scenery.place(event.source, stored.position),
+    )
     return {
         **_head(stored),
         "place": _place(place) if place else None,
