@@ -283,7 +283,7 @@ def test_sources_come_and_go_where_that_is_allowed(
         foreign = {"origin": "http://evil.example"}
         assert client.post("/sources", json=source, headers=foreign).status_code == 403
         assert client.post("/sources", data=source).status_code == 403
-        assert client.post("/sources", json={"url": "x", "nmae": 1}).status_code == 422
+        assert client.post("/sources", json={"url": "x", "nickname": 1}).status_code == 422
         # A file that ends does not end the run: more may come.
         assert client.post("/sources", json=source).status_code == 201
         eventually(
