@@ -183,6 +183,9 @@ def test_a_camera_that_is_away_is_tried_again_until_stopped(caplog: pytest.LogCa
     [
         ("rtsp://u:p@ss@host/x", "rtsp://u:***@host/x"),
         ("rtsp://host:554/x", "rtsp://host:554/x"),
+        ("rtsp://u:p/w#d@host/x", "rtsp://u:***@host/x"),
+        ("rtsp://host:554/x@y", "rtsp://host:554/x@y"),
+        ("rtsp://[::1]:554/x@y", "rtsp://[::1]:554/x@y"),
         ("http://h/v?user=a&password=b&x=1", "http://h/v?user=a&password=***&x=1"),
         ("https://h/v?access_token=b", "https://h/v?access_token=***"),
         ("dir/with:colon@file.mp4", "dir/with:colon@file.mp4"),

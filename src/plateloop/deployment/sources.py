@@ -120,6 +120,8 @@ class SourceError(Exception):
 def redact(text: str) -> str:
     """``text`` with the passwords and keys of the URLs in it replaced by ``***``."""
     text = re.sub(r"(\w://[^/@:\s]*):[^/\s]*@", r"\1:***@", text)
+    # A password with a slash makes no URL, but is one to its owner. What looks like a port is one.
+    text = re.sub(r"(\w://[^/@:\s\[]*):(?!\d+[/?#])[^@\s]*@", r"\1:***@", text)
     return re.sub(
         r"(?i)([?&][^=&\s]*(?:pass|pwd|token|key|secret|auth|sig)[^=&\s]*)=[^&\s]*", r"\1=***", text
     )
