@@ -33,7 +33,7 @@ app.command("page")(page)
 app.command("label")(label)
 app.command("video2data")(video2data)
 app.add_typer(data.app)
-for _trial in (trials.soak, trials.faults, trials.compare):
+for _trial in (trials.soak, trials.faults, trials.compare, trials.drift):
     testing.app.command(_trial.__name__)(_trial)
 app.add_typer(testing.app)
 app.add_typer(store.app)

@@ -166,3 +166,49 @@ def compare(
         print(f"{verdict(result)}\n{speed(result)}")
     if fail_below is not None and 100 * result.differences[0].gain < fail_below:
         raise typer.Exit(1)
+
+
+def drift(
+    events: Annotated[str, typer.Argument(metavar="STORE_OR_EVENTS", help="event store, or events.jsonl")],
+    reference: Annotated[
+        str, typer.Option(metavar="STORE_OR_PERIOD", help="another store or file, or a period FROM..TO")
+    ],
+    current: Annotated[
+        str | None, typer.Option(metavar="FROM..TO", help="period to test; else all after the reference's")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="folder for drift.html and drift.json")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of lines")] = False,
+) -> None:
+    """Compare two periods of an event store: confidence, plates' height, readings, colours, labels, hours.
+
+    Exit 1 where something drifted.
+    """
+    import json
+    import math
+
+    from plateloop.errors import UserError
+    from plateloop.testing.drift import drift as measure
+    from plateloop.testing.drift import load, period
+    from plateloop.testing.drift_report import summary, write
+
+    before = period(reference)
+    since, until = before[1] if before else -math.inf, math.inf
+    if current is not None:
+        given = period(current)
+        if given is None:
+            raise UserError(f"{current}: not a period; expected FROM..TO, as 2026-03-01..2026-04-01")
+        since, until = given
+    elif before is not None and math.isinf(since):
+        raise UserError(f"{reference}: has no end, so nothing comes after it; say --current FROM..TO too")
+    old = load(events, *before) if before else load(reference)
+    shifts = measure(old, load(events, since, until))
+    if report is not None:
+        write(shifts, report)
+    if as_json:
+        print(json.dumps([{**shift.model_dump(), "drifted": shift.drifted} for shift in shifts]))
+    else:
+        print(*summary(shifts), sep="\n")
+    if any(shift.drifted for shift in shifts):
+        raise typer.Exit(1)
