@@ -51,6 +51,6 @@ def test_a_checkpoint_becomes_what_the_network_gives(network: str, tmp_path: Pat
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     stopped_run("colornet", tmp_path)
-    with pytest.raises(UserError, match="colours|not a checkpoint of lprnet|Extra|configuration"):
+    with pytest.raises(UserError, match="configuration"):
         export_checkpoint("lprnet", tmp_path / "average.pt", tmp_path / "out")
     assert not (tmp_path / "out").exists()

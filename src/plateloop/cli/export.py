@@ -22,3 +22,17 @@ def checkpoint(context: typer.Context, path: _Checkpoint, out: _Out) -> None:
 
 for _network in ("tcnet", "lpdnet", "lprnet", "colornet"):
     app.command(_network)(checkpoint)
+
+
+@app.command("deepstream")
+def deepstream(
+    out: Annotated[Path, typer.Option("--out", help="folder to write; must not hold anything yet")],
+    config: Annotated[Path | None, typer.Option(help="page of a pipeline, as for `plateloop run`")] = None,
+) -> None:
+    """Write a folder that deepstream-app runs: networks, configuration and parsers."""
+    from plateloop.deployment.config import load_config
+    from plateloop.deployment.deepstream.export import export_deepstream
+
+    if lost := export_deepstream(load_config(config), out):
+        print(f"not carried over, DeepStream has its own or none: {', '.join(lost)}")
+    print(f"{out}: run `make` and `deepstream-app -c deepstream_app.txt` there, on a machine with DeepStream")

@@ -1,0 +1,1 @@
+"""A folder that NVIDIA DeepStream runs: configuration, networks and parsers of their outputs."""
