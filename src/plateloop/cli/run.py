@@ -88,6 +88,12 @@ def run(
     kafka_config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="More Kafka settings (TLS, SASL…): key=value lines.")
     ] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(metavar="URL", help="Deliver the events to mqtt://HOST[:PORT]/TOPIC.")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Post each event to a web address.")
+    ] = None,
     http: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve the live page, /metrics, /healthz and /readyz."),
@@ -130,6 +136,8 @@ def run(
             "sensors": sensors,
             "settings": kafka_config,
         },
+        "mqtt": {"url": mqtt},
+        "webhook": {"url": webhook},
         "http": {"listen": http},
     }
     console = Console(stderr=True)
@@ -145,9 +153,9 @@ def run(
     with _mistakes_told(log_format), launch(page, sys.stdout if as_json else None) as launched:
         failures = _follow(launched, console, quiet)
         failures += [worker.error for worker in launched.followers if worker.error is not None]
-        delivery, waiting = launched.delivery, 0
-        if delivery is not None and page.kafka is not None:
-            waiting = delivery.finish(page.kafka.patience_s)
+        for courier in launched.couriers:
+            courier.begin_finish(courier.patience_s)
+        waiting = {courier: courier.finish(courier.patience_s) for courier in launched.couriers}
     reports = launched.pipeline.reports
     if not as_json:
         _summarize(launched, Console())
@@ -157,9 +165,10 @@ def run(
     if any(isinstance(failure, BrokenPipeError) for failure in failures):
         # Whoever read our lines has gone: what Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if waiting:
-        log.error("%d events wait in the store for Kafka; msg2kafka delivers them", waiting)
-    if failures or waiting:
+    for courier, count in waiting.items():
+        if count:
+            log.error("%d events wait in the store for %s; the next run delivers them", count, courier.title)
+    if failures or any(waiting.values()):
         raise typer.Exit(1)
     if any(report.error is not None for report in reports):
         raise typer.Exit(2)
@@ -206,8 +215,8 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
         signal.signal(number, signal.SIG_DFL)
         notify.tell("STOPPING=1")
         pipeline.stop()
-        if launched.delivery is not None:
-            launched.delivery.hurry(2)
+        for courier in launched.couriers:
+            courier.hurry(2)
 
     notify.keep_alive(lambda: is_alive(pipeline), over)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -243,18 +252,21 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
 
 
 def _summarize(launched: Launch, console: Console) -> None:
-    """A row a source: what went through and what was read."""
+    """A row a source: what went through, what was read, and p50, p95 and p99 of frame to event."""
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("Source", overflow="fold")
-    for name in ("Frames", "Dropped", "Frames/s", "Vehicles", "Plates read", "Seconds"):
+    for name in ("Frames", "Dropped", "Frames/s", "Vehicles", "Plates read", "Seconds", "Latency"):
         table.add_column(name, justify="right", no_wrap=True)
-    for report in launched.pipeline.reports:
+    for number, report in enumerate(launched.pipeline.reports):
         cells = (report.frames, report.dropped, f"{report.rate:.1f}", report.vehicles, report.plates)
         failed = " [red](failed)[/]" if report.error is not None else ""
-        table.add_row(escape(report.source) + failed, *map(str, cells), f"{report.seconds:.1f}")
+        latency = launched.latencies[number]
+        shares = (latency.p50, latency.p95, latency.p99)
+        late = " ".join(f"{share:.2f}" for share in shares if share is not None)
+        table.add_row(escape(report.source) + failed, *map(str, cells), f"{report.seconds:.1f}", late)
     console.print(table)
     for path in sorted(launched.folder.iterdir()):
         console.print(f"  {path}", soft_wrap=True, markup=False, highlight=False)

@@ -16,6 +16,7 @@ from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.overrides import apply
 from plateloop.deployment.page.config import HttpConfig
 from plateloop.deployment.passages import PassageConfig
+from plateloop.deployment.push import MqttConfig, WebhookConfig
 from plateloop.deployment.sinks.mp4 import Mp4Config
 from plateloop.deployment.sinks.probe import ProbeConfig
 from plateloop.deployment.sources import SourceConfig
@@ -71,6 +72,10 @@ class PipelineConfig(BaseModel):
     events: PassageConfig = Field(default_factory=PassageConfig, description="see there")
     output: OutputConfig = Field(default_factory=OutputConfig, description="see there")
     kafka: KafkaConfig | None = Field(None, description="topic that all events go to; none unless given")
+    mqtt: MqttConfig | None = Field(None, description="MQTT topic that all events go to; none unless given")
+    webhook: WebhookConfig | None = Field(
+        None, description="web address that all events are posted to; none unless given"
+    )
     http: HttpConfig | None = Field(
         None, description="serve the live page, metrics and checks of health; not unless given"
     )

@@ -11,8 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from plateloop.deployment import push
 from plateloop.deployment.config import PipelineConfig
+from plateloop.deployment.courier import Courier
 from plateloop.deployment.kafka.delivery import Delivery, check
+from plateloop.deployment.latency import Latencies
 from plateloop.deployment.operations import Operations
 from plateloop.deployment.page.serve import open_address, serving_run
 from plateloop.deployment.pipeline import Pipeline
@@ -32,7 +35,8 @@ from plateloop.runtime.cascade import Cascade, CascadeConfig
 class Launch:
     """A pipeline, the folder that it writes to, and the number of pictures of each source where known.
 
-    ``followers`` are told of events once these are stored; ``delivery`` sends them to Kafka.
+    ``followers`` are told of events once these are stored; ``couriers`` deliver them; ``latencies`` say
+    by the number of a source how long its events took.
     """
 
     pipeline: Pipeline
@@ -40,7 +44,8 @@ class Launch:
     lengths: tuple[int | None, ...]
     cascade: Cascade
     followers: tuple[Worker, ...]
-    delivery: Delivery | None
+    couriers: tuple[Courier, ...]
+    latencies: Latencies
 
 
 def load_networks(page: PipelineConfig) -> Cascade:
@@ -69,6 +74,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     videos = _Videos(folder)
     if config.kafka is not None:
         check(config.kafka)
+    push.check(config.mqtt, config.webhook)
     with ExitStack() as stack:
         # Taken before anything is written; answered on once all is ready.
         listening = stack.enter_context(open_address(config.http)) if config.http is not None else None
@@ -81,12 +87,11 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             raise UserError(f"{folder}: cannot be written to ({error.strerror})") from None
         if store is None:
             store = stack.enter_context(closing(Store.open(folder / "plateloop.db")))
-        delivery, targets = None, []
-        if config.kafka is not None:
-            targets.append(config.kafka.target)
-            delivery = Delivery(store, config.kafka, sources=config.sources)
-            delivery.start()
-            stack.callback(delivery.finish, 0)
+        couriers = _couriers(config, store)
+        targets = [courier.target for courier in couriers]
+        for courier in couriers:
+            courier.start()
+            stack.callback(courier.finish, 0)
         listeners = [JsonLines(file)] + ([JsonLines(events_to)] if events_to is not None else [])
         followers = tuple(Worker(listener, config.queue) for listener in listeners)
         if probes.event is not None:
@@ -107,7 +112,18 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             control = config.http.control
             operations = Operations(pipeline, store, watch, keeper.latencies, targets, followers, control)
             stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
-        yield Launch(pipeline, folder, lengths, cascade, followers, delivery)
+        yield Launch(pipeline, folder, lengths, cascade, followers, couriers, keeper.latencies)
+
+
+def _couriers(config: PipelineConfig, store: Store) -> tuple[Courier, ...]:
+    couriers: list[Courier] = []
+    if config.kafka is not None:
+        couriers.append(Delivery(store, config.kafka, sources=config.sources))
+    if config.mqtt is not None:
+        couriers.append(push.mqtt_courier(store, config.mqtt))
+    if config.webhook is not None:
+        couriers.append(push.webhook_courier(store, config.webhook))
+    return tuple(couriers)
 
 
 class _Videos(dict[int, Path]):
