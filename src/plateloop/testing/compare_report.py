@@ -61,8 +61,12 @@ def write(result: Comparison, folder: Path, data: Sequence[Path]) -> None:
             parts.append(_picture(sheet))
         rows = ((f"{i.dataset}/{i.file}", i.truth or "-", i.found or "-", i.outcome) for i in items)
         parts.append(table(("file", "truth", "read", "outcome"), rows))
-    hashes = ((name, result.weights_a[name], result.weights_b[name]) for name in result.weights_a)
-    parts += ["<h2>Weights</h2>", table(("network", "A, sha256", "B, sha256"), hashes), "</html>\n"]
+    hashes = ((name, sha[:16], result.weights_b[name][:16]) for name, sha in result.weights_a.items())
+    parts += [
+        "<h2>Weights</h2>",
+        table(("network", "A, sha256 begins", "B, sha256 begins"), hashes),
+        "</html>\n",
+    ]
     (folder / "compare.html").write_text("\n".join(parts), encoding="utf-8")
 
 

@@ -149,7 +149,7 @@ def _of_numbers(source: str, measure: str, old: np.ndarray, new: np.ndarray) -> 
     edges = np.unique(np.quantile(old, np.linspace(0, 1, 11)[1:-1]))
     counts = [np.bincount(np.searchsorted(edges, part), minlength=len(edges) + 1) for part in (old, new)]
     middle = float(np.median(old)), float(np.median(new))
-    word = "fell" if middle[1] < middle[0] else "rose" if middle[1] > middle[0] else "has the same median"
+    word = "fell" if middle[1] < middle[0] else "rose" if middle[1] > middle[0] else "stayed"
     bounds = [f"≤ {edge:.3g}" for edge in edges] + [f"> {edges[-1]:.3g}"]
     return Shift(
         source=source,

@@ -34,7 +34,8 @@ def write(shifts: Sequence[Shift], folder: Path) -> None:
     (folder / "drift.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>plateloop drift</title>",
-        f"<style>{STYLE}td:last-child,th:last-child{{text-align:left}}</style><h1>Drift</h1><ul>",
+        f"<style>{STYLE}td,th{{white-space:nowrap}}td:last-child,th:last-child{{text-align:left}}</style>",
+        "<h1>Drift</h1><ul>",
         *(f"<li>{escape(line)}" for line in summary(shifts)),
         "</ul>",
         table(HEAD, (shift.cells() for shift in shifts)),

@@ -177,7 +177,8 @@ def plot(result: Soak, path: Path) -> None:
     counts.plot(minutes, [s.files for s in result.samples], lw=1, label="open files", color="#bc4c00")
     counts.plot(minutes, [s.waiting for s in result.samples], lw=0.6, label="frames waiting", color="#999")
     counts.set_xlabel("minutes")
-    counts.set_ylim(bottom=0)
+    # Room for the legend above the lines.
+    counts.set_ylim(0, 1.3 * max(max(s.threads, s.files, s.waiting) for s in result.samples))
     counts.legend(loc="upper right", ncols=3, frameon=False)
     for axes in (memory, rate, counts):
         axes.spines[["top", "right"]].set_visible(False)
