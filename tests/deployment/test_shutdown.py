@@ -65,7 +65,7 @@ def test_sigterm_ends_a_run_in_time_with_everything_written(
     assert (run.folder / "events.jsonl").read_text().splitlines() == stored
     with av.open(str(run.folder / "gate-annotated.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) > 10
-    assert any(line["message"].endswith("msg2kafka delivers them") for line in run.told)
+    assert any(line["message"].endswith("the next run delivers them") for line in run.told)
     told = json.dumps(run.told) + "".join(stored)
     assert "admin:***@" in told and "hunter2" not in told
     assert {line["source"] for line in run.told if "cannot be opened" in line["message"]} == {
