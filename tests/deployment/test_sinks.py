@@ -120,6 +120,31 @@ def test_lines_are_in_the_file_before_the_sink_is_closed(tmp_path: Path) -> None
         assert (tmp_path / "e.jsonl").read_text().count("\n") == 1
 
 
+def test_lines_wait_while_the_disk_is_full_and_then_all_are_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    resource = pytest.importorskip("resource")
+    event = Event(
+        id="x", phase="end", source="s", track=1, text=None, confidence=0, first_s=0, last_s=1,
+        frames=2, readings=0, vehicle=None, plate=None,
+    )  # fmt: skip
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (tmp_path / "e.jsonl").open("w") as file:
+        sink = JsonLines(file)
+        # In the middle of the second line.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(event.model_dump_json()) + 30, hard))
+        try:
+            for _ in range(3):
+                sink.write(Result(0, None, (), (event,)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert len(caplog.records) == 1
+        sink.write(Result(0, None, (), (event,)))
+        sink.close()
+    lines = (tmp_path / "e.jsonl").read_text().splitlines()
+    assert [Event.model_validate_json(line) for line in lines] == [event] * 4
+
+
 def test_a_worker_hands_over_in_order_and_waits_when_full() -> None:
     class Slow:
         def __init__(self) -> None:

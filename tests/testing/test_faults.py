@@ -75,7 +75,7 @@ def test_the_table_says_what_failed_and_what_was_skipped() -> None:
     skipped = FaultRow(fault="broker down", skipped="no broker")
     assert not lost.passed and skipped.passed and not FaultRow(fault="x", exit_code=1).passed
     page = html([lost, skipped], "today")
-    assert "Not all held" in page and "skipped: no broker" in page
+    assert "Not all held" in page and "broker down: skipped, no broker" in page
 
 
 def test_an_unknown_fault_is_named() -> None:

@@ -65,7 +65,9 @@ def accuracy(
 
 @app.command()
 def throughput(
-    sources: Annotated[list[str], typer.Argument(help="videos, folders of pictures, streams, cameras")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="videos, folders of pictures, streams, cameras")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="page with all settings; options override it")] = None,
     seconds: Annotated[
         float | None, typer.Option(help="stop after so long; live sources never end by themselves")
@@ -86,7 +88,7 @@ def throughput(
     with TemporaryDirectory() as thrown_away:
         settings = load_config(
             config,
-            sources,
+            sources or [],
             {
                 "networks": {"device": device, "threads": threads, "weights": weights},
                 "output": {"folder": Path(thrown_away), "overlay": overlay},

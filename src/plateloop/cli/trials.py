@@ -113,12 +113,15 @@ def faults(
             if bench.broker is not None:
                 bench.broker.kill()
     write(rows, out, load)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for head in HEAD:
         table.add_column(head, justify="left" if head == HEAD[0] else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row.cells(), style=None if row.passed else "red")
     Console().print(table)
+    for row in rows:
+        if row.skipped:
+            print(f"{row.fault}: skipped, {row.skipped}")
     print(out / "faults.html")
     if not all(row.passed for row in rows):
         raise typer.Exit(1)

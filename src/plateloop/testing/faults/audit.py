@@ -46,7 +46,7 @@ class FaultRow(BaseModel):
     def cells(self) -> list[str]:
         """The row of a table under ``HEAD``."""
         if self.skipped:
-            return [self.fault, f"skipped: {self.skipped}", *[""] * (len(HEAD) - 2)]
+            return [self.fault, *["-"] * (len(HEAD) - 1)]
         worst = (
             f"{median(self.recoveries_s):.1f} / {max(self.recoveries_s):.1f}" if self.recoveries_s else "-"
         )
@@ -70,11 +70,11 @@ HEAD = (
     "shown",
     "told",
     "stored",
-    "received",
+    "arrived",
     "lost",
-    "disorder",
+    "order",
     "again",
-    "recovery s",
+    "recovery",
 )
 
 
