@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from plateloop.deployment.config import load_config
+from plateloop.deployment.launch import launch
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.worker import Result
 from plateloop.deployment.sources import SourceConfig
@@ -174,3 +175,26 @@ def test_slow_stalled_and_dead_streams_slow_nobody(
     assert sorted(np.diff(live))[-6] < 0.3
     assert len(sink.frames[2]) > 60, "what stalls is opened again"
     assert pipeline.reports[0].dropped == 0 and 3 not in sink.frames
+
+
+def test_an_added_source_has_its_video_and_its_latency(
+    write_video: Callable, toy_weights: Path, tmp_path: Path
+) -> None:
+    scene = np.full((384, 640, 3), 20, np.uint8)
+    scene[80:300, 100:300], scene[240:270, 160:240] = (0, 0, 255), (255, 142, 0)
+    clip = write_video("car.mp4", [scene] * 40)
+    options = {
+        "networks": {"weights": toy_weights, "threads": 1},
+        "output": {"folder": tmp_path / "out"},
+        "fusion": {"min_length": 1},
+    }
+    with launch(load_config(None, [str(clip)], options, environ={})) as run:
+        thread = threading.Thread(target=run.pipeline.run, kwargs={"forever": True}, daemon=True)
+        thread.start()
+        added = run.pipeline.add(SourceConfig(url=str(clip), name="../later"))
+        wait_for(lambda: all(report.ended for report in run.pipeline.reports))
+        run.pipeline.stop()
+        thread.join(10)
+        assert run.latencies[added].count >= 1 and 0 < (run.latencies[added].p95 or 0) < 20
+    names = {path.name for path in (tmp_path / "out").glob("*.mp4")}
+    assert names == {"car-annotated.mp4", "later-annotated.mp4"}

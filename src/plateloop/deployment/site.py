@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class SensorConfig(BaseModel):
     """A camera, as Kafka messages describe it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     id: str | None = Field(None, description="its id; else the source's name")
     type: str = Field("Camera", description="what it is")
@@ -20,7 +20,7 @@ class SensorConfig(BaseModel):
 class PlaceConfig(BaseModel):
     """Where a camera looks, as Kafka messages describe it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     id: str = Field("0", description="its id")
     name: str = Field("", description="its name")

@@ -46,7 +46,8 @@ Polygon = Annotated[tuple[tuple[Share, Share], ...], Field(min_length=3)]
 class SourceConfig(BaseModel):
     """One source of pictures."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # In YAML the camera 0 is a number.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     url: str = Field(description="file, folder of pictures, RTSP/HTTP URL, or camera device")
     name: str | None = Field(None, description="how events name it; the url without passwords unless given")

@@ -40,7 +40,9 @@ class Observer:
         """``spool`` is a folder for the pictures of a source that cannot be read twice."""
         # A run looks seldom at what it knows by now; here each look is a label, or shows a weakness.
         schedule = config.schedule.model_copy(update={"settled_every": 1, "blank_every": 1})
-        settings = StreamConfig(schedule, config.tracker, config.fusion, config.events)
+        settings = StreamConfig(
+            schedule, config.tracker, config.fusion, config.events, history.source.regions
+        )
         self.stream = Stream(history.source.title, networks.labels, alphabet, settings)
         self.history = history
         self.spool = spool
