@@ -88,6 +88,9 @@ def run(
     kafka_config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="More Kafka settings (TLS, SASL…): key=value lines.")
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Write pictures of each plate and vehicle.")
+    ] = False,
     mqtt: Annotated[
         str | None, typer.Option(metavar="URL", help="Deliver the events to mqtt://HOST[:PORT]/TOPIC.")
     ] = None,
@@ -128,7 +131,7 @@ def run(
     overrides: dict[str, dict[str, object]] = {
         "networks": {"device": device, "threads": threads, "weights": weights},
         "schedule": {"interval": interval},
-        "output": {"folder": out, "overlay": overlay, "store": store},
+        "output": {"folder": out, "overlay": overlay, "store": store, "pictures": pictures or None},
         "kafka": {
             "servers": servers,
             "topic": topic,

@@ -18,6 +18,7 @@ from plateloop.deployment.page.config import HttpConfig
 from plateloop.deployment.passages import PassageConfig
 from plateloop.deployment.push import MqttConfig, WebhookConfig
 from plateloop.deployment.sinks.mp4 import Mp4Config
+from plateloop.deployment.sinks.pictures import PicturesConfig
 from plateloop.deployment.sinks.probe import ProbeConfig
 from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.stream import ScheduleConfig
@@ -49,6 +50,10 @@ class OutputConfig(BaseModel):
     overlay: bool = Field(True, description="write an annotated MP4 of each source")
     trails: bool = Field(True, description="draw where each vehicle came from")
     mp4: Mp4Config = Field(default_factory=Mp4Config, description="encoding of the annotated MP4")
+    pictures: bool = Field(False, description="write pictures of each event's plate and vehicle")
+    picture: PicturesConfig = Field(
+        default_factory=PicturesConfig, description="what these are like, and how long they are kept"
+    )
     store: str | None = Field(
         None, description="database URL or SQLite file of the event store; else plateloop.db in the folder"
     )

@@ -21,6 +21,7 @@ from plateloop.deployment.page.serve import open_address, serving_run
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.mp4 import Mp4
+from plateloop.deployment.sinks.pictures import Pictures
 from plateloop.deployment.sinks.probe import Probe, Probes, load_probes
 from plateloop.deployment.sinks.store import StoreSink
 from plateloop.deployment.sinks.worker import Sink, Worker
@@ -100,6 +101,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         sinks: list[Sink] = [keeper]
         if config.output.overlay:
             sinks.append(Mp4(videos, config.output.mp4))
+        if config.output.pictures:
+            sinks.append(Pictures(folder / "pictures", config.output.picture))
         alphabet = cascade.sessions["lprnet"].card.alphabet
         watch = Watch()
         if listening is not None:

@@ -101,18 +101,20 @@ class Passages:
 
     def read(
         self, track: int, reading: Reading, weight: float, box: Box, corners: Corners, score: float
-    ) -> None:
-        """The plate of a track that ``see`` knows was found and read."""
+    ) -> bool:
+        """The plate of a track that ``see`` knows was found and read; whether that was never done better."""
         passage = self._of_track[track]
         value = weight * reading.confidence
-        if value > passage.plate_value:
+        best = value > passage.plate_value
+        if best:
             passage.plate_value = value
             passage.plate = EventPlate(box=box, corners=corners, confidence=round(score, 4))
         if not reading.text:
-            return
+            return best
         passage.readings += 1
         passage.sightings = keep(passage.sightings, Sighting(reading, weight), self._fusion.keep)
         self._fuse(passage)
+        return best
 
     def name(self, track: int, color: Color) -> None:
         """The colour of a track that ``see`` knows was named."""

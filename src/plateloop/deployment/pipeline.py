@@ -276,7 +276,8 @@ class Pipeline:
             with self._timed("waiting for sinks"):
                 states = tuple(stream.states(work)) if self._wants_states() else ()
                 source = self.reports[number].source
-                self._tell(Result(number, work.shot, tuple(marks), tuple(events), states, source), workers)
+                told = (tuple(marks), tuple(events), states, source, tuple(work.best))
+                self._tell(Result(number, work.shot, *told), workers)
 
     def _wants_states(self) -> bool:
         probe = self.config.probe

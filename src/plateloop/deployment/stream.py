@@ -20,6 +20,7 @@ from plateloop.geometry import clip, expand, nms
 from plateloop.runtime import lpdnet
 from plateloop.runtime.lprnet import heights, quadrilaterals
 from plateloop.types import (
+    Box,
     Color,
     Corners,
     Detections,
@@ -76,6 +77,7 @@ class Work:
     ``regions`` are where plates are sought, ``owners`` (N,) the track of each, -1 for none; ``painted`` and
     ``painters`` the same for colours; ``plates`` and ``bearers`` for plates to be read. ``seen`` and ``lost``
     are what the trackers have to say of this frame, ``vehicles`` and ``free`` their tracks at its time.
+    ``best`` are the plates that were never read better, as in `Result`.
     ``outside`` (N, 4) are vehicles outside the regions of interest.
     """
 
@@ -90,6 +92,7 @@ class Work:
     bearers: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     seen: list[tuple[int, EventVehicle | None, int]] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
+    best: list[tuple[str, Corners, Box | None]] = field(default_factory=list)
     outside: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
@@ -196,14 +199,19 @@ class Stream:
         tall = heights(work.plates)
         for row, (track, reading) in enumerate(zip(work.bearers.tolist(), readings, strict=True)):
             box = work.plates.boxes[row]
-            self.passages.read(
+            corners = _as_corners(quads[row])
+            best = self.passages.read(
                 track,
                 reading,
                 weight(float(tall[row]), sharpness(work.shot.frame.luma(box))),
                 as_box(box),
-                _as_corners(quads[row]),
+                corners,
                 float(work.plates.scores[row]),
             )
+            passage = self.passages.of(track)
+            if best and passage is not None:
+                here = work.vehicles.boxes[work.vehicles.ids == track]
+                work.best.append((passage.id, corners, as_box(here[0]) if len(here) else None))
         for track, color in zip(work.painters.tolist(), colors, strict=True):
             self.passages.name(track, color)
         for track in work.lost:

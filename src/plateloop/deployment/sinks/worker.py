@@ -10,7 +10,7 @@ from typing import Protocol
 
 from plateloop.deployment.overlay import Mark
 from plateloop.deployment.sources import Shot
-from plateloop.types import Event, TrackState
+from plateloop.types import Box, Corners, Event, TrackState
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,8 @@ class Result:
     """One frame of one stream with what is to be drawn on it, and the events it brought.
 
     ``shot`` is None with the events that come after a stream's last frame. ``tracks`` are what is followed in
-    it, if a probe wants to know; ``source`` is the stream's name.
+    it, if a probe wants to know; ``source`` is the stream's name. ``best`` are the plates that were
+    never read better than in this frame: the event's id, the plate's corners, and the box of its vehicle.
     """
 
     stream: int
@@ -29,6 +30,7 @@ class Result:
     events: tuple[Event, ...]
     tracks: tuple[TrackState, ...] = ()
     source: str = ""
+    best: tuple[tuple[str, Corners, Box | None], ...] = ()
 
 
 class Sink(Protocol):
