@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from types import NoneType
 from typing import Any, get_args
 
 import yaml
@@ -40,12 +39,11 @@ def _lines(model: BaseModel, indent: str) -> Iterator[str]:
         elif value and isinstance(value, tuple) and isinstance(value[0], BaseModel):
             yield f"{indent}{name}:"
             for item in value:
-                first, *rest = _item(item, indent + "    ")
-                yield from (first, *rest)
+                yield from _item(item, indent + "    ")
         else:
             yield f"{indent}{name}: {_scalar(model, name)}"
             if value is None and inner is not None:
-                # What is off shows its keys, to be switched on by taking the marks away.
+                # A section that is off shows at least what could be said in it.
                 keys = ", ".join(inner.model_fields)
                 yield from (
                     f"{indent}#   {line}" for line in textwrap.wrap(f"keys: {keys}", WIDTH - len(indent) - 4)
@@ -61,7 +59,7 @@ def _item(model: BaseModel, indent: str) -> list[str]:
 
 
 def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and kind is not NoneType and issubclass(kind, BaseModel)
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _scalar(model: BaseModel, name: str) -> str:
