@@ -72,3 +72,33 @@ def quantize(
         f"{network.value}: {done.before.figure:.4f} → {done.after.figure:.4f} on val, {done.speed:.2f} times "
         f"as fast on this CPU, {len(done.kept)} layers in FP32; {out / (network.value + '.yaml')}"
     )
+
+
+def tune(
+    network: Network,
+    data: _Data,
+    out: Annotated[Path, typer.Option("--out", help="folder of the study; one that exists goes on")],
+    trials: Annotated[int, typer.Option(min=1, help="trials in all, with those that are done")] = 20,
+    minutes: Annotated[float, typer.Option(min=0.01, help="of each trial")] = 4.0,
+    device: Annotated[str, typer.Option(help="cpu, or devices that take trials: cuda:0,cuda:1")] = "cpu",
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="trials at a time; one a device unless given")
+    ] = None,
+    space: Annotated[Path | None, typer.Option(help="YAML of keys with {low, high, log} or choices")] = None,
+    evaluate_every: Annotated[int, typer.Option(min=1, help="steps between looks at a trial")] = 200,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="one key for all trials: loop.cuda_graph=true (repeatable)"),
+    ] = None,
+) -> None:
+    """Search for NETWORK's best settings by short trainings, judged on val; leaves OUT/best.yaml."""
+    from plateloop.training.tune import Search, load_space
+    from plateloop.training.tune import tune as run
+
+    devices = device.split(",")
+    count = jobs or len(devices)
+    given = [f"loop.evaluate_every={evaluate_every}", *(assignments or [])]
+    places = [devices[number % len(devices)] for number in range(count)]
+    search = Search(network.value, data, out, places, minutes, load_space(network.value, space), given)
+    study = run(search, trials, count)
+    print(f"best: {study.best_value:.4f}, {out / 'best.yaml'}; report in {out / 'report.png'}")
