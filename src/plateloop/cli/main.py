@@ -38,7 +38,14 @@ for _trial in (trials.soak, trials.faults, trials.compare, trials.drift):
 app.add_typer(testing.app)
 app.add_typer(store.app)
 app.add_typer(export.app)
-for _command in (training.train, training.evaluate, tuning.tune, tuning.quantize, training.networks):
+for _command in (
+    training.train,
+    training.evaluate,
+    tuning.tune,
+    tuning.prune,
+    tuning.quantize,
+    training.networks,
+):
     app.command(_command.__name__)(_command)
 app.command("ceiling")(testing.ceiling)
 

@@ -102,3 +102,28 @@ def tune(
     search = Search(network.value, data, out, places, minutes, load_space(network.value, space), given)
     study = run(search, trials, count)
     print(f"best: {study.best_value:.4f}, {out / 'best.yaml'}; report in {out / 'report.png'}")
+
+
+def prune(
+    network: Network,
+    data: _Data,
+    out: Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx, its card and the run")],
+    share: Annotated[float, typer.Option(min=0.01, max=0.9, help="of the channels to cut away")] = 0.2,
+    minutes: Annotated[float, typer.Option(min=0.01, help="of training afterwards")] = 4.0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
+    card: Annotated[Path | None, typer.Option(help="model card; the packaged one where not given")] = None,
+    limit: _Limit = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="a key of the training: loop.batch=64 (repeatable)")
+    ] = None,
+) -> None:
+    """Cut channels of NETWORK away, train on, and say what it costs on val and saves."""
+    from plateloop.training.prune import prune as run
+
+    done = run(network.value, data, out, share, minutes, device, card, assignments or [], limit)
+    (whole, narrow), (before, after) = done.cost, done.figure
+    print(
+        f"{network.value}: {whole.gflops:.3f} → {narrow.gflops:.3f} GFLOPs, {whole.parameters:,} → "
+        f"{narrow.parameters:,} parameters, {before:.4f} → {after:.4f} on val; "
+        f"{out / (network.value + '.yaml')}"
+    )

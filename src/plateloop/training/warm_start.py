@@ -13,6 +13,7 @@ from plateloop.errors import UserError
 from plateloop.networks.blocks import ConvUnit
 from plateloop.runtime.card import load_card
 from plateloop.training.export import parameters_of
+from plateloop.training.shapes import take_shapes
 
 
 @torch.no_grad()
@@ -33,7 +34,7 @@ def start_from(
     """
     if not path.is_file():
         raise UserError(f"{path}: no such weights to start from")
-    weights, meant = _graph(path) if path.suffix == ".onnx" else _checkpoint(path)
+    weights, meant = _graph(path) if path.suffix == ".onnx" else _checkpoint(path, network)
     if meant is not None and tuple(meant) != tuple(meaning):
         print(f"{path.name}: trained for other outputs, {', '.join(last)} starts afresh", flush=True)
         weights = {name: t for name, t in weights.items() if not name.startswith(tuple(last))}
@@ -58,8 +59,11 @@ def _graph(path: Path) -> tuple[dict[str, Tensor], Sequence[str] | None]:
     return parameters_of(path), card.regions or card.labels
 
 
-def _checkpoint(path: Path) -> tuple[dict[str, Tensor], Sequence[str] | None]:
+def _checkpoint(path: Path, network: nn.Module) -> tuple[dict[str, Tensor], Sequence[str] | None]:
+    """The averaged weights and what the outputs mean; ``network`` takes the widths of pruned ones."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if state.get("pruned"):
+        take_shapes(network, state["average"])
     return state["average"], state.get("meaning")
 
 
