@@ -38,13 +38,15 @@ class Play:
 class Feed:
     """Serves ``clip`` to every client on a loopback port, each from the clip's beginning.
 
-    ``plays`` grows while it serves. ``error_rate`` is the share of bytes in which a bit is flipped; it may be
-    changed at any time. Plugged in while the ``with`` block runs, but for ``unplug`` until ``plug``.
+    ``plays`` grows while it serves. ``error_rate`` is the share of bytes in which a bit is flipped; while
+    ``held`` no new play begins; both may be changed at any time. Plugged in while the ``with`` block runs,
+    but for ``unplug`` until ``plug``.
     """
 
     def __init__(self, clip: Path, seed: int = 0) -> None:
         self.plays: list[Play] = []
         self.error_rate = 0.0
+        self.held = False
         self._clip = clip
         self._rng = np.random.default_rng(seed)
         self._clients: set[socket.socket] = set()
@@ -113,6 +115,9 @@ class Feed:
         offset, begun = 0, time.monotonic()
         try:
             while self._server is not None:
+                if self.held:
+                    time.sleep(0.05)
+                    continue
                 play = Play(stream, time.time())
                 self.plays.append(play)
                 with av.open(str(self._clip)) as clip:

@@ -32,6 +32,8 @@ from plateloop.testing.faults.feed import PAUSE_S, Feed
 from plateloop.testing.faults.subject import Subject, Told, write_page
 from plateloop.testing.street import render_clip
 
+QUIET_S = 5.0
+"""Silence after the last play by which a process has dealt with all that it was sent."""
 PATIENCE_S = 60.0
 """How long an event may be waited for, on a busy machine."""
 ERROR_RATE = 1e-4
@@ -89,7 +91,15 @@ class Rig:
         return Subject(arguments, program)
 
     def stop(self, subject: Subject) -> None:
-        """End a process in order, and take in what it told."""
+        """Let a process deal with all that it was shown, end it in order, and take in what it told."""
+        self.feed.held = True
+        time.sleep(self.bench.seconds)
+        told, quiet = len(subject.told), time.monotonic()
+        deadline = quiet + PATIENCE_S
+        while time.monotonic() < min(quiet + QUIET_S, deadline):
+            if len(subject.told) > told:
+                told, quiet = len(subject.told), time.monotonic()
+            time.sleep(0.05)
         self.exit_code = subject.stop()
         self.told += subject.told
 
@@ -180,7 +190,6 @@ def disk_full(rig: Rig) -> None:
         resource.prlimit(subject.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         rig.injected += 1
         rig.recover(subject)
-    time.sleep(rig.bench.seconds)
     rig.stop(subject)
 
 
@@ -193,7 +202,6 @@ def clock_jump(rig: Rig) -> None:
         rig.injected += 1
         rig.recover(subject)
         time.sleep(rig.bench.rng.uniform(0, rig.bench.seconds))
-    time.sleep(rig.bench.seconds)
     rig.stop(subject)
 
 
