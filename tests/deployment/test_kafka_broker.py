@@ -41,6 +41,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 class Broker:
     """One Kafka node on loopback; ``process`` is its JVM."""
 
+    ours = True
+
     def __init__(self, home: Path, folder: Path) -> None:
         self.home, self.folder = home, folder
         port, controller = free_port(), free_port()
@@ -66,16 +68,7 @@ class Broker:
                 stdout=log,
                 stderr=log,
             )
-        client = admin.AdminClient({"bootstrap.servers": self.address}, logger=logging.getLogger("broker"))
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                client.list_topics(timeout=1)
-                return
-            except kafka.KafkaException:
-                assert time.monotonic() < deadline and self.process.poll() is None, (
-                    "the broker does not start"
-                )
+        wait_for(self.address, self.process)
 
     def kill(self) -> None:
         self.process.kill()
@@ -88,13 +81,33 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def kafka_home() -> Path:
+class Given:
+    """A broker that somebody runs, at ``PLATELOOP_KAFKA``."""
+
+    ours = False
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    client = admin.AdminClient({"bootstrap.servers": address}, logger=logging.getLogger("broker"))
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client.list_topics(timeout=1)
+            return
+        except kafka.KafkaException:
+            assert time.monotonic() < deadline and process.poll() is None, "the broker does not start"
+
+
+def kafka_home() -> Path | None:
     """``KAFKA_HOME``, or the shared distribution, unpacked once and kept for later sessions."""
     if "KAFKA_HOME" in os.environ:
         return Path(os.environ["KAFKA_HOME"])
     archives = sorted((ROOT.parent / "shared" / "kafka").glob("kafka-*.tar.xz"))
     if not archives:
-        pytest.skip("no Kafka: neither KAFKA_HOME nor shared/kafka beside the checkout")
+        return None
     folder = Path(tempfile.gettempdir()) / f"plateloop-{os.getuid()}-{archives[-1].name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -107,10 +120,17 @@ def kafka_home() -> Path:
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The broker at ``PLATELOOP_KAFKA`` (HOST:PORT, its topics fresh), else one of our own where Kafka is."""
+    if "PLATELOOP_KAFKA" in os.environ:
+        yield Given(os.environ["PLATELOOP_KAFKA"])
+        return
+    home = kafka_home()
+    if home is None:
+        pytest.skip("no Kafka: no PLATELOOP_KAFKA, no KAFKA_HOME, no shared/kafka beside the checkout")
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("no Java, which Kafka needs")
-    started = Broker(kafka_home(), tmp_path_factory.mktemp("kafka"))
+    started = Broker(home, tmp_path_factory.mktemp("kafka"))
     yield started
     started.kill()
 
@@ -202,6 +222,8 @@ def test_a_sensor_keeps_to_one_partition(broker: Broker, tmp_path: Path) -> None
 def test_a_broker_killed_in_the_middle_loses_nothing(
     broker: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    if not broker.ours:
+        pytest.skip("the broker at PLATELOOP_KAFKA is not ours to kill")
     config = KafkaConfig(servers=broker.address, topic="killed-broker")
     store = filled(tmp_path / "s.db", 3000, config.target)
     delivery = Delivery(store, config, rate=1500)
