@@ -261,15 +261,21 @@ def _summarize(launched: Launch, console: Console) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("Source", overflow="fold")
-    for name in ("Frames", "Dropped", "Frames/s", "Vehicles", "Plates read", "Seconds", "Latency"):
+    for name in ("Frames", "Dropped", "Frames/s", "Vehicles", "Plates read", "Seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    for number, report in enumerate(launched.pipeline.reports):
+    for report in launched.pipeline.reports:
         cells = (report.frames, report.dropped, f"{report.rate:.1f}", report.vehicles, report.plates)
         failed = " [red](failed)[/]" if report.error is not None else ""
+        table.add_row(escape(report.source) + failed, *map(str, cells), f"{report.seconds:.1f}")
+    console.print(table)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Seconds from frame to event", overflow="fold")
+    for name in ("p50", "p95", "p99"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, report in enumerate(launched.pipeline.reports):
         latency = launched.latencies[number]
         shares = (latency.p50, latency.p95, latency.p99)
-        late = " ".join(f"{share:.2f}" for share in shares if share is not None)
-        table.add_row(escape(report.source) + failed, *map(str, cells), f"{report.seconds:.1f}", late)
+        table.add_row(escape(report.source), *("" if s is None else f"{s:.2f}" for s in shares))
     console.print(table)
     for path in sorted(launched.folder.iterdir()):
         console.print(f"  {path}", soft_wrap=True, markup=False, highlight=False)
