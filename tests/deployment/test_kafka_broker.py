@@ -39,7 +39,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Broker:
-    """One Kafka node on loopback; ``process`` is its JVM."""
+    """One Kafka node on loopback; ``process`` is its JVM.
+
+    At ``secure`` it wants TLS, with its own ``certificate``, and the password hunter2 of the user cam.
+    """
 
     ours = True
 
@@ -50,6 +53,26 @@ class Broker:
         text = (home / "config" / "server.properties").read_text()
         text = text.replace("9092", str(port)).replace("9093", str(controller))
         text += f"\nlog.dirs={folder / 'data'}\ngroup.initial.rebalance.delay.ms=0\n"
+        secure = free_port()
+        self.secure, self.certificate = f"127.0.0.1:{secure}", folder / "broker.pem"
+        store = folder / "broker.p12"
+        keytool = ["keytool", "-alias", "broker", "-keystore", str(store), "-storepass", "changeit"]
+        made = ["-genkeypair", "-keyalg", "EC", "-dname", "CN=127.0.0.1", "-ext", "SAN=ip:127.0.0.1"]
+        subprocess.run([*keytool, *made, "-storetype", "PKCS12"], check=True, capture_output=True)
+        shown = ["-exportcert", "-rfc", "-file", str(self.certificate)]
+        subprocess.run([*keytool, *shown], check=True, capture_output=True)
+        # Of keys that stand twice, the last counts.
+        text += f"""
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_SSL://{self.secure}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://{self.secure}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config=\
+ org.apache.kafka.common.security.plain.PlainLoginModule required user_cam="hunter2";
+ssl.keystore.type=PKCS12
+ssl.keystore.location={store}
+ssl.keystore.password=changeit
+"""
         (folder / "server.properties").write_text(text)
         self.run("kafka-storage.sh", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c")
         self.start()
@@ -244,13 +267,11 @@ def test_a_broker_killed_in_the_middle_loses_nothing(
 
 def test_a_sender_killed_at_any_moment_goes_on_where_it_was(broker: Broker, tmp_path: Path) -> None:
     store = filled(tmp_path / "s.db", 3000)
-    send = command(
-        "msg2kafka", tmp_path / "s.db", "--kafka", f"{broker.address}/killed-sender", "--rate", 1500
-    )
+    send = command("msg2kafka", tmp_path / "s.db", "--kafka", f"{broker.address}/killed-sender")
     target = f"kafka:{broker.address}/killed-sender"
     chance = random.Random(4)
     for _ in range(3):
-        with subprocess.Popen(send, stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen([*send, "--rate", "500"], stdout=subprocess.DEVNULL) as process:
             before = outbox.debts(store).get(target, 3000)
             while process.poll() is None and outbox.debts(store).get(target, 3000) > before - 50:
                 time.sleep(0.02)
@@ -439,3 +460,28 @@ def test_a_signal_ends_a_simulation_with_everything_delivered(broker: Broker) ->
         out, _ = process.communicate(timeout=15)
     assert process.returncode == 0 and out.endswith("0 waiting\n")
     assert len(read(broker, "made-up")) == int(out.split()[0]) > 20
+
+
+def test_tls_and_passwords_are_passed_on_and_told_to_nobody(broker: Broker, tmp_path: Path) -> None:
+    if not broker.ours:
+        pytest.skip("the broker at PLATELOOP_KAFKA has no listener of ours")
+    filled(tmp_path / "s.db", 20)
+
+    def settings(password: str) -> Path:
+        file = tmp_path / f"{password}.properties"
+        file.write_text(
+            f"security.protocol=SASL_SSL\nssl.ca.location={broker.certificate}\nsasl.mechanism=PLAIN\n"
+            f"sasl.username=cam\nsasl.password={password}\n"
+        )
+        return file
+
+    address = f"{broker.secure}/secret"
+    send = ("msg2kafka", tmp_path / "s.db", "--kafka", address, "--kafka-config")
+    refused = call(*send, settings("hunter3"), "--patience", 3)
+    assert refused.returncode == 1 and "uthentication failed" in refused.stderr
+    sent = call(*send, settings("hunter2"))
+    assert sent.returncode == 0 and sent.stdout.startswith("20 events")
+    back = call("consume", "--kafka", address, "--until-end", "--kafka-config", settings("hunter2"))
+    assert back.returncode == 0 and len(back.stdout.splitlines()) == 20
+    for done in (refused, sent, back):
+        assert "hunter" not in done.stdout + done.stderr
