@@ -67,7 +67,7 @@ def assert_nothing_leaks(folder: Path) -> None:
             texts[plate.text].add(record.split)
         if record.sequence:
             sequences[record.sequence].add(record.split)
-        hashes.append(hash_file(folder / record.file))
+        hashes.append(hash_file((folder / record.file, 0)))
         places.append(record.split)
     assert all(len(found) == 1 for found in (*texts.values(), *sequences.values()))
     for a in range(len(hashes)):

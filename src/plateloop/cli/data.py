@@ -29,6 +29,9 @@ Labels = Annotated[
     list[str],
     typer.Option("--label", metavar="OLD=NEW", help="Rename a class; OLD= leaves it out. Repeatable."),
 ]
+Ray = Annotated[
+    str | None, typer.Option("--ray", metavar="ADDRESS", help="Use the cores of this Ray cluster.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 when any file was skipped.")]
 
 
@@ -223,6 +226,7 @@ def split(
         bool, typer.Option("--check", help="Only tell what leaks between the given splits.")
     ] = False,
     link: Link = False,
+    ray: Ray = None,
     strict: Strict = False,
 ) -> None:
     """Split into train, val and test, or folds: a plate text, a sequence, a scene is on one side only."""
@@ -234,7 +238,7 @@ def split(
 
     if check:
         with counting("comparing") as tick:
-            found = module.leaks(gather(source, Report(), tick))
+            found = module.leaks(gather(source, Report(), tick, ray))
         for kind, count in sorted(found.counts.items()):
             typer.echo(f"{kind}: {count} on more than one side")
             for first, second in found.examples[kind]:
@@ -244,7 +248,7 @@ def split(
     if target is None:
         raise UserError("split needs a folder to write, or --check")
     with counting("splitting") as tick:
-        outcome = module.split(source, target, val, test, folds, seed, keep, link, tick)
+        outcome = module.split(source, target, val, test, folds, seed, keep, link, tick, ray)
     for side, count in sorted(outcome.sides.items()):
         typer.echo(f"{side if side in module.SPLITS else f'fold {side}'}: {count}")
     for (name, region), sides in sorted(outcome.strata.items()):
@@ -261,6 +265,7 @@ def crop(
     rectify: Annotated[bool, typer.Option("--rectify", help="Plates straightened by their corners.")] = False,
     margin: Annotated[float, typer.Option(min=0, max=1, help="Grown on each side by this share.")] = 0.06,
     least: Annotated[int, typer.Option(min=1, help="Height in pixels below which nothing is cut.")] = 8,
+    ray: Ray = None,
     strict: Strict = False,
 ) -> None:
     """Cut plates or vehicles out of a manifest dataset's pictures; each becomes a picture with its labels."""
@@ -269,9 +274,9 @@ def crop(
 
     with counting("cropping") as tick:
         if vehicles:
-            report = crop_vehicles(source, target, margin, least, tick)
+            report = crop_vehicles(source, target, margin, least, tick, ray)
         else:
-            report = crop_plates(source, target, margin, rectify, least, tick)
+            report = crop_plates(source, target, margin, rectify, least, tick, ray)
     _tell(report, source, target, strict)
 
 
@@ -281,6 +286,7 @@ def resize(
     target: Target,
     longest: Annotated[int, typer.Option(min=1, help="The longer side in pixels, at most.")],
     enlarge: Annotated[bool, typer.Option("--enlarge", help="Also make small pictures so large.")] = False,
+    ray: Ray = None,
     strict: Strict = False,
 ) -> None:
     """Scale a manifest dataset's pictures together with their boxes and corners."""
@@ -288,7 +294,7 @@ def resize(
     from plateloop.data_preparation.crop import resize as run
 
     with counting("resizing") as tick:
-        report = run(source, target, longest, enlarge, tick)
+        report = run(source, target, longest, enlarge, tick, ray)
     _tell(report, source, target, strict)
 
 

@@ -13,6 +13,7 @@ from plateloop import geometry
 from plateloop.data_preparation.convert import apart
 from plateloop.data_preparation.formats import manifest
 from plateloop.data_preparation.manifest import Plate, Record, write_manifest
+from plateloop.data_preparation.parallel import each
 from plateloop.data_preparation.pictures import place
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
@@ -27,6 +28,7 @@ def crop_plates(
     rectify: bool = False,
     least: int = 8,
     tick: Callable[[], None] = lambda: None,
+    ray: str | None = None,
 ) -> Report:
     """Write each plate of the manifest dataset ``source`` as a picture of its own (PNG) to ``target``.
 
@@ -58,7 +60,7 @@ def crop_plates(
                 ),
             )
 
-    return _each(source, target, cut, tick)
+    return _each(source, target, cut, tick, ray=ray)
 
 
 def crop_vehicles(
@@ -67,6 +69,7 @@ def crop_vehicles(
     margin: float = 0.0,
     least: int = 32,
     tick: Callable[[], None] = lambda: None,
+    ray: str | None = None,
 ) -> Report:
     """Write each vehicle of ``source`` as a picture (PNG) to ``target``, with the plates that are its own.
 
@@ -88,7 +91,7 @@ def crop_vehicles(
             }
             yield picture, _part(record, picture).model_copy(update=found)
 
-    return _each(source, target, cut, tick)
+    return _each(source, target, cut, tick, ray=ray)
 
 
 def resize(
@@ -97,6 +100,7 @@ def resize(
     longest: int,
     enlarge: bool = False,
     tick: Callable[[], None] = lambda: None,
+    ray: str | None = None,
 ) -> Report:
     """Write ``source`` to ``target`` with every picture's longer side at most ``longest`` pixels (with
     ``enlarge`` exactly so), and boxes and corners scaled with it. A picture that fits is copied.
@@ -114,7 +118,7 @@ def resize(
         side = max(record.width, record.height)
         return side == longest or (side < longest and not enlarge)
 
-    return _each(source, target, scaled, tick, fits)
+    return _each(source, target, scaled, tick, fits, ray)
 
 
 def _each(
@@ -123,30 +127,37 @@ def _each(
     make: Callable[[Record, Frame], Iterator[tuple[Image, Record]]],
     tick: Callable[[], None],
     copied: Callable[[Record], bool] | None = None,
+    ray: str | None = None,
 ) -> Report:
     """Write what ``make`` makes of each record: crops are numbered behind the picture's name, and PNG; with
     ``copied`` there is one a record, under its name and in its kind, and those that it says are copied."""
     apart(source, target)
     report = Report()
+    source, target = source.absolute(), target.absolute()
+    target.mkdir(parents=True, exist_ok=True)
+
+    def work(record: Record) -> tuple[list[Record], dict[str, str]]:
+        if copied is not None and copied(record):
+            place(source / record.file, target / record.file)
+            return [record], {}
+        own = Report()
+        frame = own.attempt(record.file, _read, source / record.file)
+        written = []
+        path = PurePosixPath(record.file)
+        for number, (picture, found) in enumerate(make(record, frame) if frame is not None else ()):
+            file = record.file if copied else str(path.with_name(f"{path.stem}_{number}.png"))
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(target / file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            written.append(found.model_copy(update={"file": file}))
+        return written, own.skipped
 
     def made() -> Iterator[Record]:
-        for record in manifest.read(source, report):
+        for written, skipped in each(work, manifest.read(source, report), ray, [source, target]):
             tick()
-            if copied is not None and copied(record):
-                place(source / record.file, target / record.file)
-                report.written += 1
-                yield record
-                continue
-            frame = report.attempt(record.file, _read, source / record.file)
-            if frame is None:
-                continue
-            path = PurePosixPath(record.file)
-            for number, (picture, found) in enumerate(make(record, frame)):
-                file = record.file if copied else str(path.with_name(f"{path.stem}_{number}.png"))
-                (target / file).parent.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(target / file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-                report.written += 1
-                yield found.model_copy(update={"file": file})
+            report.written += len(written)
+            for file, reason in skipped.items():
+                report.skip(file, reason)
+            yield from written
 
     write_manifest(target, made())
     return report

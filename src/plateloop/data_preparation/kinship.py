@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from plateloop.data_preparation.formats import manifest
 from plateloop.data_preparation.manifest import Record
-from plateloop.data_preparation.perceptual import Hashes, hash_files, near_pairs
+from plateloop.data_preparation.parallel import each
+from plateloop.data_preparation.perceptual import Hashes, hash_file, near_pairs
 from plateloop.data_preparation.report import Report
 
 Kind = Literal["plate text", "sequence", "near duplicate"]
@@ -104,13 +104,15 @@ def digest(*words: str) -> int:
 
 
 def gather(
-    folder: Path, report: Report, tick: Callable[[], None] = lambda: None, threads: int | None = None
+    folder: Path, report: Report, tick: Callable[[], None] = lambda: None, ray: str | None = None
 ) -> Clues:
-    """The clues of the manifest dataset ``folder``; every picture is decoded once, on all cores.
+    """The clues of the manifest dataset ``folder``; every picture is decoded once, on all cores (or, with
+    ``ray``, those of a cluster).
 
     Records that are malformed or lack their picture go into ``report``. Raises UserError where there is no
     manifest.
     """
+    place = folder.absolute()
     files: list[str] = []
     splits, strata, crops = array("B"), array("q"), array("B")
     texts, text_rows, sequences, sequence_rows = array("Q"), array("q"), array("Q"), array("q")
@@ -130,10 +132,10 @@ def gather(
             if record.sequence:
                 sequences.append(digest("sequence", record.source, record.sequence))
                 sequence_rows.append(row)
-            yield folder / record.file, record.width
+            yield place / record.file, record.width
 
     hashes = array("Q")
-    for found in hash_files(look(manifest.read(folder, report)), threads or os.cpu_count() or 1):
+    for found in each(hash_file, look(manifest.read(folder, report)), ray, [place]):
         hashes.append(found)
         tick()
     # By name, so that nothing hangs on the order of records.

@@ -6,9 +6,8 @@ Implementation and Benchmarking of Perceptual Image Hash Functions, 2010: pHash)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations, islice, pairwise
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import cv2
@@ -37,20 +36,15 @@ def perceptual_hash(picture: Image) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def hash_file(path: Path, width: int = 0) -> int:
-    """The hash of a picture file; 0 where it is flat or no picture. ``width`` saves work on large ones."""
+def hash_file(file: tuple[Path, int]) -> int:
+    """The hash of a picture file (path, width); 0 where it is flat or no picture.
+
+    The width, 0 where unknown, saves work on large ones.
+    """
+    path, width = file
     flag = next((flag for least, flag in _REDUCED if width >= least), cv2.IMREAD_GRAYSCALE)
     picture = cv2.imread(str(path), flag)
     return 0 if picture is None else perceptual_hash(np.asarray(picture, np.uint8))
-
-
-def hash_files(files: Iterable[tuple[Path, int]], threads: int) -> Iterator[int]:
-    """The hashes of many files (path, width), in order, by ``threads`` decoders at once."""
-    rest = iter(files)
-    with ThreadPoolExecutor(threads) as pool:
-        # In batches, so that the pool never holds the whole list.
-        while batch := list(islice(rest, 512)):
-            yield from pool.map(lambda item: hash_file(*item), batch)
 
 
 def near_pairs(hashes: Hashes, distance: int) -> Iterator[NDArray[np.int64]]:

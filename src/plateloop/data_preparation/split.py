@@ -148,11 +148,13 @@ def split(
     keep: bool = False,
     link: bool = False,
     tick: Callable[[], None] = lambda: None,
+    ray: str | None = None,
 ) -> Outcome:
     """Write the manifest dataset ``source`` to ``target`` with a split for each record.
 
     With ``folds``, ``target`` gets the datasets ``fold-1``, ``fold-2``…, each with that fold as ``val`` and
-    the others as ``train``; ``test`` is the same in all, and their pictures are links of the first's.
+    the others as ``train``; ``test`` is the same in all, and their pictures are links of the first's. ``ray``
+    is the address of a cluster that compares the pictures.
 
     Raises UserError for shares that leave nothing to train on, fewer than 2 folds, or folders within each
     other.
@@ -161,7 +163,7 @@ def split(
         raise UserError("val and test must be shares that leave something to train on, and folds 2 to 100")
     apart(source, target)
     report = Report()
-    clues = gather(source, report, tick)
+    clues = gather(source, report, tick, ray)
     sides = assign(clues, val, test, seed, folds, keep)
     strata: dict[tuple[str, str], Counter[str]] = {name: Counter() for name in clues.stratum_names}
     for side, stratum in zip(sides, clues.strata.tolist(), strict=True):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -14,6 +13,7 @@ import numpy as np
 
 from plateloop.data_preparation.clean.finding import Finding
 from plateloop.data_preparation.manifest import Record
+from plateloop.data_preparation.parallel import each
 from plateloop.data_preparation.perceptual import perceptual_hash
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
@@ -56,10 +56,7 @@ def look(folder: Path, record: Record) -> Looked:
 
 def look_at_all(folder: Path, records: Iterable[Record], threads: int) -> Iterator[Looked]:
     """Each record's picture, in order, decoded by ``threads`` at once; few are in memory at a time."""
-    rest = iter(records)
-    with ThreadPoolExecutor(threads) as pool:
-        while batch := list(islice(rest, 8 * threads)):
-            yield from pool.map(lambda record: look(folder, record), batch)
+    return each(partial(look, folder), records, threads=threads)
 
 
 def cut_off(data: bytes) -> bool:

@@ -1,0 +1,112 @@
+"""Pictures hashed and cut over a local cluster of nodes of which one dies: the same as on one machine."""
+
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from plateloop.data_preparation.crop import crop_plates
+from plateloop.data_preparation.kinship import gather
+from plateloop.data_preparation.manifest import Plate, Record, write_manifest
+from plateloop.data_preparation.parallel import each
+from plateloop.data_preparation.report import Report
+from plateloop.errors import UserError
+
+ray = pytest.importorskip("ray", reason="needs the extra ray")
+# Ray leaves the pipes of the processes that it starts to the collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[object]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from ray.cluster_utils import Cluster
+
+        small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+        made = Cluster(initialize_head=True, head_node_args=small)
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """70 noisy pictures with two plates each, and one that is damaged."""
+    rng = np.random.default_rng(3)
+    records = []
+    for number in range(71):
+        name = f"{number:03}.png"
+        coarse = rng.integers(0, 255, (12, 16, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / name), cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC))
+        plates = (Plate(box=(20, 30, 90, 50), text=f"AB{number}"), Plate(box=(200, 100, 290, 130)))
+        records.append(Record(file=name, width=320, height=240, plates=plates))
+    (tmp_path / "005.png").write_bytes(b"no picture")
+    write_manifest(tmp_path, records)
+    return tmp_path
+
+
+def test_a_cluster_does_what_one_machine_does(cluster: object, dataset: Path, tmp_path: Path) -> None:
+    address = cluster.address  # type: ignore[attr-defined]
+    here = gather(dataset, Report())
+    there = gather(dataset, Report(), ray=address)
+    assert here.files == there.files
+    assert np.array_equal(here.hashes, there.hashes)
+    out = tmp_path.with_name(f"{tmp_path.name}-crops")
+    local = crop_plates(dataset, out / "local")
+    spread = crop_plates(dataset, out / "spread", ray=address)
+    assert local == spread
+    assert local.written == 140
+    assert list(local.skipped) == ["005.png"]
+    for path in (out / "local").rglob("*.*"):
+        assert path.read_bytes() == (out / "spread" / path.relative_to(out / "local")).read_bytes()
+
+
+def test_what_a_dead_node_had_is_done_elsewhere(cluster: object, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)  # type: ignore[attr-defined]
+
+    def slow(number: int) -> tuple[int, str]:
+        time.sleep(0.02)
+        return number * number, ray.get_runtime_context().get_node_id()
+
+    timer = threading.Timer(2.5, cluster.remove_node, (node, False))  # type: ignore[attr-defined]
+    timer.start()
+    found = list(each(slow, range(400), cluster.address, [tmp_path]))  # type: ignore[attr-defined]
+    timer.join()
+    assert [value for value, _ in found] == [number * number for number in range(400)]
+
+
+def test_a_folder_that_a_node_does_not_see_is_named(cluster: object, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="machines must share it"):
+        list(each(abs, range(3), cluster.address, [tmp_path / "gone"]))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1"])
+def test_without_a_cluster_there_is_one_line(address: str) -> None:
+    with pytest.raises(UserError, match=r"ray .*: (not an address|no cluster answers)"):
+        list(each(abs, range(3), address))
+
+
+def test_in_order_and_bounded_on_one_machine() -> None:
+    drawn = 0
+
+    def numbers() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(1000):
+            drawn += 1
+            yield number
+
+    results = each(lambda number: number + 1, numbers(), threads=2)
+    assert next(results) == 1
+    assert drawn <= 18
+    assert list(results) == list(range(2, 1001))
