@@ -165,3 +165,40 @@ def test_a_worker_hands_over_in_order_and_waits_when_full() -> None:
     assert time.monotonic() - started > 0.1
     worker.close()
     assert sink.seen == [*range(10), -1] and worker.error is None
+
+
+def test_h265_plays_and_is_what_it_says(tmp_path: Path) -> None:
+    sink = Mp4({0: tmp_path / "v.mp4"}, Mp4Config(codec="h265", preset="ultrafast"))
+    for number in range(30):
+        sink.write(result(number, np.full((96, 160, 3), (180, 40, 60), np.uint8)))
+    sink.close()
+    shown, times = pictures(tmp_path / "v.mp4")
+    assert np.allclose(times, np.arange(30) / 25, atol=1e-3)
+    assert np.abs(shown[20].mean((0, 1)) - (180, 40, 60)).max() < 6
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "hevc"
+
+
+def test_files_rotate_by_time_lose_no_frame_and_replace_none(tmp_path: Path) -> None:
+    (tmp_path / "v-0002.mp4").write_bytes(b"an earlier run's")
+    sink = Mp4({0: tmp_path / "v.mp4"}, Mp4Config(rotate_s=1, fragment_frames=5))
+    for number in range(60):
+        sink.write(result(number, np.full((96, 160, 3), 90, np.uint8)))
+    sink.close()
+    counts = {path.name: len(pictures(path)[0]) for path in sorted(tmp_path.glob("v-*[134].mp4"))}
+    assert counts == {"v-0001.mp4": 25, "v-0003.mp4": 25, "v-0004.mp4": 10}
+    assert (tmp_path / "v-0002.mp4").read_bytes() == b"an earlier run's"
+
+
+def test_a_full_disk_costs_pictures_and_no_more(tmp_path: Path) -> None:
+    script = WRITER.replace("range(100000)", "range(600)").replace(
+        "import sys, time", "import resource, sys, time"
+    )
+    script = script.replace("rng =", "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\nrng =")
+    script = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)" + script + "sink.close()\n"
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "v.mp4")], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("not written") == 1
+    assert 0 < len(pictures(tmp_path / "v.mp4")[0]) < 600

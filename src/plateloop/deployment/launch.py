@@ -14,6 +14,7 @@ from typing import TextIO
 from plateloop.deployment import push
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.courier import Courier
+from plateloop.deployment.encoder import check_encoder
 from plateloop.deployment.kafka.delivery import Delivery, check
 from plateloop.deployment.latency import Latencies
 from plateloop.deployment.operations import Operations
@@ -73,6 +74,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     cascade = load_networks(config)
     folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
     videos = _Videos(folder)
+    if config.output.overlay:
+        check_encoder(config.output.mp4)
     if config.kafka is not None:
         check(config.kafka)
     push.check(config.mqtt, config.webhook)

@@ -1,34 +1,40 @@
-"""Annotated video: H.264 in a fragmented MP4, which plays on when its writer was killed."""
+"""Annotated video in fragmented MP4, which plays on when its writer was killed."""
 
 from __future__ import annotations
 
+import logging
+import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
-from av.video.stream import VideoStream
-from pydantic import BaseModel, ConfigDict, Field
+from av.packet import Packet
+from av.stream import Stream
+from pydantic import Field
 
+from plateloop.deployment.encoder import CLOCK, Encoder, EncoderConfig, Unit, to_i420
 from plateloop.deployment.overlay import draw
 from plateloop.deployment.sinks.worker import Result
 from plateloop.types import Image
 
-CLOCK = 90_000
+log = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+"""Pause before a full disk is tried again."""
 
 
-class Mp4Config(BaseModel):
-    """How annotated videos are encoded."""
+class Mp4Config(EncoderConfig):
+    """Annotated videos: their encoding, and how they lie in files."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    preset: str = Field("veryfast", description="x264's preset: faster is larger")
-    crf: int = Field(23, ge=0, le=51, description="x264's quality: lower is better and larger")
-    fragment_frames: int = Field(25, ge=1, description="frames a fragment: what a crash may cost")
-    threads: int = Field(1, ge=0, description="encoder threads a video; 0: as many as x264 likes")
+    rotate_s: float | None = Field(None, gt=0, description="seconds of video after which a new file begins")
+    rotate_mb: float | None = Field(None, gt=0, description="megabytes after which a new file begins")
 
 
 class Mp4:
@@ -38,7 +44,7 @@ class Mp4:
         """``paths`` says where each stream's video goes; files are made with the first frame."""
         self._paths = paths
         self._config = config
-        self._videos: dict[int, _Video] = {}
+        self._videos: dict[int, tuple[Encoder, Mp4Files]] = {}
 
     def write(self, result: Result) -> None:
         """Draw and encode one frame."""
@@ -48,50 +54,153 @@ class Mp4:
         picture = frame.rgb()
         if frame.to_rgb is None:  # an RGB frame's own array
             picture = picture.copy()
-        video = self._videos.get(result.stream)
-        if video is None:
+        if result.stream not in self._videos:
             size = max(2, frame.width // 2 * 2), max(2, frame.height // 2 * 2)
-            video = self._videos[result.stream] = _Video(self._paths[result.stream], size, self._config)
-        video.add(draw(picture, result.marks), result.shot.time_s)
+            encoder = Encoder(size, self._config)
+            self._videos[result.stream] = encoder, Mp4Files(self._paths[result.stream], size, self._config)
+        encoder, files = self._videos[result.stream]
+        planes = to_i420(_fitted(draw(picture, result.marks), encoder.size))
+        for unit in encoder.encode(planes, result.shot.time_s):
+            files.write(unit)
 
     def close(self) -> None:
         """Finish all videos."""
-        for video in self._videos.values():
-            video.close()
+        for encoder, files in self._videos.values():
+            for unit in encoder.flush():
+                files.write(unit)
+            files.close()
 
 
-class _Video:
+def _fitted(rgb: Image, size: tuple[int, int]) -> Image:
+    width, height = size
+    if rgb.shape[1] // 2 * 2 != width or rgb.shape[0] // 2 * 2 != height:
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return rgb[:height, :width]
+
+
+class Mp4Files:
+    """The pictures of one encoder in an MP4, or in a row of them where rotation is wished.
+
+    Where a file cannot be written (the disk is full), it is cut after its last whole fragment, pictures are
+    dropped and counted in ``dropped``, and a new file is tried every `RETRY_S`; one line tells of it, one of
+    its end.
+    """
+
     def __init__(self, path: Path, size: tuple[int, int], config: Mp4Config) -> None:
+        """Rotated files are ``NAME-0001.mp4`` and so on, and never replace others."""
+        self.dropped = 0
+        self._first = path
         self._size = size
-        self._last = -1
+        self._config = config
+        self._file: _File | None = None
+        self._number = 1 if config.rotate_s or config.rotate_mb else 0
+        self._failed_at: float | None = None
+        self._missed = 0
+
+    def write(self, unit: Unit) -> None:
+        """Add a picture; files begin with key pictures only."""
+        try:
+            if unit.key:
+                self._begin_fragment(unit)
+            if self._file is not None:
+                self._file.add(unit)
+                return
+        except OSError as error:
+            self._fail(error)
+        self.dropped += 1
+        self._missed += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:
+            self._fail(error)
+        if self._missed:
+            log.warning("%s: %d pictures are missing at its end", self._first.name, self._missed)
+
+    def _begin_fragment(self, unit: Unit) -> None:
+        if self._file is not None:
+            self._file.flush()
+            if self._missed:
+                log.warning("%s: written again after %d dropped pictures", self._file.path.name, self._missed)
+                self._missed, self._failed_at = 0, None
+            if not self._is_due(unit, self._file):
+                return
+            self._file.close()
+            self._file = None
+        if self._failed_at is None or time.monotonic() > self._failed_at + RETRY_S:
+            self._file = _File(self._next_path(), self._config.codec, self._size)
+
+    def _is_due(self, unit: Unit, file: _File) -> bool:
+        seconds, megabytes = self._config.rotate_s, self._config.rotate_mb
+        return (seconds is not None and unit.pts - file.start >= seconds * CLOCK) or (
+            megabytes is not None and file.whole >= megabytes * 1e6
+        )
+
+    def _next_path(self) -> Path:
+        path = self._first
+        while self._number and (path := path.with_stem(f"{self._first.stem}-{self._number:04}")).exists():
+            path = self._first
+            self._number += 1
+        self._number = max(self._number, 1) + 1
+        return path
+
+    def _fail(self, error: OSError) -> None:
+        if self._failed_at is None:
+            reason = (error.strerror or str(error)).lower()
+            log.warning("%s: not written: %s; trying again", self._first.name, reason)
+        self._failed_at = time.monotonic()
+        if self._file is not None:
+            self._file.salvage()
+            self._file = None
+
+
+class _File:
+    # One fragmented MP4. ``start`` is the time of its first picture, ``whole`` the bytes of whole fragments.
+
+    def __init__(self, path: Path, codec: str, size: tuple[int, int]) -> None:
+        self.path = path
+        self.start = 0
+        self.whole = 0
         flags = "frag_keyframe+empty_moov+default_base_moof"
         options = {"movflags": flags, "flush_packets": "1"}
         self._container: OutputContainer = av.open(str(path), "w", format="mp4", options=options)
-        x264 = {
-            "preset": config.preset,
-            "crf": str(config.crf),
-            "g": str(config.fragment_frames),
-            # A fragment cannot tell a player to start late, as reordered frames would need.
-            "bf": "0",
-            # What OpenCV's conversion makes, and players should know.
-            "x264-params": "colormatrix=smpte170m:range=tv:scenecut=0",
-        }
-        self._stream: VideoStream = self._container.add_stream("libx264", rate=30, options=x264)
-        self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, CLOCK)
-        self._stream.codec_context.thread_count = config.threads
+        self._stream: Stream = self._container.add_mux_stream(
+            {"h264": "h264", "h265": "hevc"}[codec], rate=30, width=size[0], height=size[1]
+        )
+        self._stream.time_base = Fraction(1, CLOCK)
+        self._empty = True
 
-    def add(self, rgb: Image, time_s: float) -> None:
-        width, height = self._size
-        if rgb.shape[1] // 2 * 2 != width or rgb.shape[0] // 2 * 2 != height:
-            rgb = np.asarray(cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA), np.uint8)
-        planes = cv2.cvtColor(rgb[:height, :width], cv2.COLOR_RGB2YUV_I420)
-        frame = av.VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")
-        frame.pts = self._last = max(self._last + 1, round(time_s * CLOCK))
-        frame.time_base = Fraction(1, CLOCK)
-        self._container.mux(self._stream.encode(frame))
+    def add(self, unit: Unit) -> None:
+        if self._empty:
+            self.start = unit.pts
+            self._empty = False
+        self._container.mux(to_packet(unit, self._stream, self.start))
+
+    def flush(self) -> None:
+        # Called before each key picture but the first.
+        self.whole = self.path.stat().st_size
 
     def close(self) -> None:
-        self._container.mux(self._stream.encode(None))
         self._container.close()
+
+    def salvage(self) -> None:
+        with suppress(OSError):
+            self._container.close()
+        with suppress(OSError):
+            if self.whole:
+                os.truncate(self.path, self.whole)
+            else:
+                self.path.unlink()
+
+
+def to_packet(unit: Unit, stream: Stream, start: int = 0) -> Packet[Any]:
+    """A picture as a packet of ``stream``, its time counted from ``start``."""
+    packet: Packet[Any] = Packet(unit.data)
+    packet.stream = stream
+    packet.time_base = Fraction(1, CLOCK)
+    packet.pts = packet.dts = unit.pts - start
+    packet.is_keyframe = unit.key
+    return packet
