@@ -60,14 +60,16 @@ def test_odd_sizes(write_video: Callable) -> None:
     assert frame.rgb().shape == (51, 75, 3)
 
 
-def test_a_folder_is_read_in_order_and_the_bad_are_passed_over(
+def test_a_folder_is_read_in_order_without_the_bad_which_are_told_at_the_end(
     tmp_path: Path, numbered: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number, picture in enumerate(numbered(4)):
         cv2.imwrite(str(tmp_path / f"{number:02}.png"), picture)
     (tmp_path / "01.png").write_text("no picture")
     (tmp_path / "notes.txt").write_text("not looked at")
-    got = shots(tmp_path, folder_fps=4)
+    got: list[Shot] = []
+    with pytest.raises(UserError, match="1 of 4 pictures could not be read"):
+        got.extend(frames(SourceConfig(url=str(tmp_path), folder_fps=4), threading.Event()))
     assert [number_of(shot) for shot in got] == [0, 2, 3]
     assert [shot.time_s for shot in got] == [0, 0.5, 0.75]
     assert "01.png" in caplog.text

@@ -6,6 +6,7 @@ import sys
 from io import TextIOWrapper
 
 import typer
+from typer.exceptions import TyperException
 
 from plateloop.cli import data, export, store, testing, training, trials, tuning
 from plateloop.cli.demo import demo
@@ -59,7 +60,14 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # neither closed nor replaced
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        app()
+        status = app(prog_name="plateloop", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except typer.Abort:
+        sys.exit(130)
+    except TyperException as error:
+        if message := _usage(error):
+            print(f"plateloop: {message}", file=sys.stderr)
+        sys.exit(2)
     except UserError as error:
         print(f"plateloop: {error}", file=sys.stderr)
         sys.exit(2)
@@ -72,3 +80,10 @@ def main() -> None:
         # A full disk, a lost network: the machine's trouble, not a fault to be traced in the program.
         print(f"plateloop: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _usage(error: TyperException) -> str:
+    """What is wrong with a command line, in one line; nothing where its help was shown instead."""
+    said = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{said.rstrip('.')}; see {context.command_path} --help" if said and context else said

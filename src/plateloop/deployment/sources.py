@@ -167,8 +167,9 @@ def frames(
 ) -> Iterator[Shot]:
     """The pictures of a source until it ends or ``stop`` is set.
 
-    A file that cannot be read, holds no video, or an URL that a server refuses raise UserError. What is
-    damaged in the middle or cut off at the end is passed over with a warning. Live sources never raise: they
+    A file that cannot be read, holds no video, or an URL that a server refuses raise UserError; a folder with
+    pictures that cannot be read does so at its end, after the others. Video that is damaged in the middle or
+    cut off at the end is passed over with a warning. Live sources never raise: they
     are opened again after a pause that doubles from ``retry_s`` to ``retry_most_s``; ``again`` hears of each
     time.
     """
@@ -193,8 +194,8 @@ def _pictures(path: Path) -> list[Path]:
 
 
 def _stills(path: Path, config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
-    pace = Pace(config.max_fps)
-    for number, picture in enumerate(_pictures(path)):
+    pace, pictures, bad = Pace(config.max_fps), _pictures(path), 0
+    for number, picture in enumerate(pictures):
         time_s = number / config.folder_fps
         if stop.is_set():
             return
@@ -205,7 +206,10 @@ def _stills(path: Path, config: SourceConfig, stop: threading.Event) -> Iterator
         except UserError as error:
             if picture == path:
                 raise
+            bad += 1
             log.warning("%s", error)
+    if bad:
+        raise UserError(f"{config.title}: {bad} of {len(pictures)} pictures could not be read")
 
 
 def _file(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
