@@ -144,3 +144,17 @@ def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path
         done = plateloop(*words)
         assert done.returncode == 2, done.stdout
         assert done.stderr.startswith("plateloop: ")
+
+
+def test_a_check_that_could_not_see_all_is_no_success(dataset: Path) -> None:
+    with (dataset / "manifest.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"file": 3\n')
+    done = plateloop("split", dataset, "--check")
+    assert done.returncode == 2 and "1 files were not compared" in done.stderr
+
+
+def test_the_labeler_does_not_start_on_nothing(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text('{"file": 3\n', encoding="utf-8")
+    words = [sys.executable, "-m", "plateloop", "label", str(tmp_path), "--port", "0", "--no-browser"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2 and "no picture to label" in done.stderr

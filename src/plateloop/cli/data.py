@@ -237,13 +237,18 @@ def split(
     from plateloop.errors import UserError
 
     if check:
+        report = Report()
         with counting("comparing") as tick:
-            found = module.leaks(gather(source, Report(), tick, ray))
+            found = module.leaks(gather(source, report, tick, ray))
         for kind, count in sorted(found.counts.items()):
             typer.echo(f"{kind}: {count} on more than one side")
             for first, second in found.examples[kind]:
                 typer.echo(f"  {first}  {second}")
         typer.echo(f"{source}: {sum(found.counts.values())} leaks")
+        for file, reason in report.skipped.items():
+            typer.echo(f"skipped {file}: {reason}", err=True)
+        if report.skipped:
+            raise UserError(f"{source}: {len(report.skipped)} files were not compared; mend or remove them")
         return
     if target is None:
         raise UserError("split needs a folder to write, or --check")

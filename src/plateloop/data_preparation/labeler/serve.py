@@ -11,6 +11,7 @@ from plateloop.data_preparation.labeler.app import create_app
 from plateloop.data_preparation.labeler.drafts import Drafts
 from plateloop.data_preparation.labeler.store import Store
 from plateloop.data_preparation.labeler.views import Pictures
+from plateloop.errors import UserError
 from plateloop.web import address_of, listen, names_of
 
 
@@ -27,10 +28,13 @@ def serve(
     """Serve ``folder``'s labeler on ``host:port`` (0: any free port) until a signal; ``ready`` is told its
     address. Returns the closed store.
 
-    Raises UserError where the folder is no dataset, is open elsewhere, or the address cannot be had.
+    Raises UserError where the folder is no dataset or has no record, is open elsewhere, or the address cannot
+    be had.
     """
     store = Store(folder)
     try:
+        if not len(store):
+            raise UserError(f"{folder}: no picture to label; make records with `plateloop data import`")
         listening = listen(host, port)
         with listening:
             pictures = Pictures(folder, follow_links)
