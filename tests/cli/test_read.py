@@ -274,3 +274,13 @@ def test_the_package_reads_real_crops(collection: Path) -> None:
         for record, truth in zip(objects(result), chosen, strict=True)
     ]
     assert np.mean(hits) >= 0.9
+
+
+def test_texts_below_a_confidence_are_left_out(toy_weights: Path, pictures: Path) -> None:
+    arguments = (pictures / "7.png", "--json", "--weights", toy_weights)
+    (sure,) = objects(run(*arguments, "--min-confidence", "0.5"))
+    assert sure["plates"][0]["text"] == "7"
+    (record,) = objects(run(*arguments, "--min-confidence", "1"))
+    (plate,) = record["plates"]
+    assert (plate["text"], plate["confidence"], plate["char_confidences"]) == (None, 0, [])
+    assert plate["vehicle"] == 0

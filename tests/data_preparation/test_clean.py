@@ -404,3 +404,12 @@ def test_the_command(dataset: Path, tmp_path: Path) -> None:
     ):
         failed = plateloop(*wrong)
         assert failed.returncode == 2 and said in failed.stderr, failed.stderr
+
+
+@pytest.mark.parametrize("lines", ["", "no record\n"])
+def test_nothing_to_clean_is_a_mistake(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "manifest.jsonl").write_text(lines, encoding="utf-8")
+    command = [sys.executable, "-m", "plateloop", "data", "clean", str(tmp_path), "--no-networks"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"plateloop: {tmp_path}: no record that can be read")

@@ -263,7 +263,7 @@ def test_sources_come_and_go_where_that_is_allowed(
 ) -> None:
     run = start_run({"sources": [{"url": camera(passing_cars), "name": "first"}], "http": {"control": True}})
     page = open_page(run.url)
-    page.get_by_text("Add a source").first.click()
+    page.get_by_role("button", name="Add a source").click()
     dialog = page.locator("#adding")
     dialog.get_by_label("Name").fill("second")
     dialog.get_by_label("URL").fill("nowhere.mp4")

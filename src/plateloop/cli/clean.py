@@ -88,6 +88,8 @@ def clean(
     if report is not None:
         write_page(report / "index.html", source, found)
         typer.echo(f"{report / 'index.html'}: the report")
+    if not found.records:
+        raise UserError(f"{source}: no record that can be read; mend its manifest, or import it again")
     if fix is not None:
         done = mending.fix(source, fix, found, quarantine, kind or None, link)
         typer.echo(f"{fix}: {done.written} records written, {done.mended} mended, {done.left_out} left out")

@@ -24,6 +24,9 @@ def read(
         typer.Option("--direct", help="Seek small plates away from vehicles too: in the picture's quarters."),
     ] = False,
     crop: Annotated[bool, typer.Option("--crop", help="The pictures are plates, already cut out.")] = False,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Texts that are less sure are left out: the plate is unread.")
+    ] = 0.0,
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1, tensorrt, openvino, coreml or directml.")
     ] = "cpu",
@@ -45,7 +48,7 @@ def read(
     from plateloop.errors import UserError
     from plateloop.runtime.cascade import Cascade, CascadeConfig
     from plateloop.runtime.pictures import copies, find_pictures, read_pictures, write_picture
-    from plateloop.runtime.records import crop_scene, scene_record
+    from plateloop.runtime.records import crop_scene, scene_record, sure_of
 
     # OpenCV writes its own account of every damaged file; ours is the one line.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -65,6 +68,7 @@ def read(
             continue
         path, frame = result
         scene = crop_scene(frame, cascade.read_crops([frame])[0]) if crop else cascade([frame])[0]
+        scene = sure_of(scene, min_confidence)
         record = scene_record(path, frame, scene, labels)
         if path in targets:
             write_picture(targets[path], draw_scene(frame.rgb(), scene, labels))

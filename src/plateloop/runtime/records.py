@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def crop_scene(frame: Frame, reading: Reading) -> Scene:
     boxes = np.array([[0, 0, frame.width, frame.height]], np.float32)
     plate = Detections(boxes, np.ones(1, np.float32), np.zeros(1, np.int64), boxes_to_corners(boxes))
     return Scene(Detections.empty(), (), Plates(plate, np.full(1, -1, np.int64), (reading,)))
+
+
+def sure_of(scene: Scene, least: float) -> Scene:
+    """``scene`` with the readings that are less sure than ``least`` taken back: those plates are unread."""
+    readings = tuple(r if r is None or r.confidence >= least else None for r in scene.plates.readings)
+    return replace(scene, plates=replace(scene.plates, readings=readings))
 
 
 def _vehicle(label: str, color: Color | None, score: float, box: FloatArray) -> dict[str, Any]:
