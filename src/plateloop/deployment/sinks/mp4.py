@@ -122,8 +122,8 @@ class Mp4Files:
 
     def _begin_fragment(self, unit: Unit) -> None:
         if self._file is not None:
-            self._file.flush()
-            if self._missed:
+            self._file.measure()
+            if self._missed and self._file.whole:
                 log.warning("%s: written again after %d dropped pictures", self._file.path.name, self._missed)
                 self._missed, self._failed_at = 0, None
             if not self._is_due(unit, self._file):
@@ -171,17 +171,18 @@ class _File:
             {"h264": "h264", "h265": "hevc"}[codec], rate=30, width=size[0], height=size[1]
         )
         self._stream.time_base = Fraction(1, CLOCK)
-        self._empty = True
+        self._keys = 0
 
     def add(self, unit: Unit) -> None:
-        if self._empty:
+        if not self._keys:
             self.start = unit.pts
-            self._empty = False
+        self._keys += unit.key
         self._container.mux(to_packet(unit, self._stream, self.start))
 
-    def flush(self) -> None:
-        # Called before each key picture but the first.
-        self.whole = self.path.stat().st_size
+    def measure(self) -> None:
+        # A fragment reaches the disk with the key picture after it; before the first there is but a header.
+        if self._keys > 1:
+            self.whole = self.path.stat().st_size
 
     def close(self) -> None:
         self._container.close()
