@@ -54,7 +54,7 @@ def test_mistakes_are_named_in_one_line(
 def test_without_torch_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def bare_app() -> None:
+    def bare_app(**_: object) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
     monkeypatch.setattr("plateloop.cli.main.app", bare_app)
