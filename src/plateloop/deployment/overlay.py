@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -51,14 +51,6 @@ class Mark:
     confidence: float = 0.0
     trail: FloatArray | None = None
 
-    def scaled(self, x: float, y: float) -> Mark:
-        """The mark in a picture that is ``x`` times as wide and ``y`` times as high."""
-        box = self.box and (self.box[0] * x, self.box[1] * y, self.box[2] * x, self.box[3] * y)
-        factors = np.array([x, y], np.float32)
-        corners = None if self.corners is None else self.corners * factors
-        trail = None if self.trail is None else self.trail * factors
-        return replace(self, box=box, corners=corners, trail=trail)
-
 
 def draw(rgb: Image, marks: Iterable[Mark]) -> Image:
     """Draw ``marks`` onto ``rgb`` (H, W, 3), in place, and return it. Sizes follow the picture's size."""
@@ -84,16 +76,6 @@ def draw(rgb: Image, marks: Iterable[Mark]) -> Image:
             colour = PALETTE[mark.number % len(PALETTE)]
             size, at = round(13 * unit), (mark.box[0], mark.box[1])
             _label(rgb, mark.title, at, size, 600, SHADE, colour, taken=taken)
-    return rgb
-
-
-def caption(rgb: Image, text: str) -> Image:
-    """Write ``text`` at the bottom left of ``rgb`` (H, W, 3), in place, and return it."""
-    size = round(13 * max(1.0, min(rgb.shape[0], rgb.shape[1]) / 540))
-    while text and _width(text, size, 600) + size > rgb.shape[1]:
-        text = text[1:]  # the end of a path or URL tells more than its beginning
-    if text:
-        _label(rgb, text, (0, rgb.shape[0]), size, 600, INK, SHADE)
     return rgb
 
 
