@@ -13,11 +13,12 @@ import pytest
 import plateloop
 
 SOURCE = Path(plateloop.__file__).parent
-FOUNDATION = {"types", "geometry", "frame", "errors", "text"}
+FOUNDATION = {"types", "geometry", "frame", "errors", "text", "cores"}
 ALLOWED = {
     "types": {"errors"},
     "errors": set(),
     "text": set(),
+    "cores": set(),
     "web": {"errors"},
     "cluster": {"errors"},
     "geometry": {"types", "errors"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -56,16 +55,16 @@ def train(
     overrides = [f"loop.{key}={value}" for key, value in given.items() if value is not None]
     overrides += assignments or []
     if network == "all":
+        from plateloop.cores import cores
         from plateloop.training.together import NETWORKS, commands, run
 
         if minutes is None:
             raise UserError("train all: give --minutes, which each network may take")
         names = only.split(",") if only else NETWORKS
         start = None if start_from is None else str(start_from)
-        cores = len(os.sched_getaffinity(0))
         if config is not None:
             raise UserError("train all: --config is for one network; use --set NETWORK:key=value")
-        jobs = commands(names, data, out, device.split(","), minutes, cores, overrides[1:], start)
+        jobs = commands(names, data, out, device.split(","), minutes, cores(), overrides[1:], start)
         if failed := run(jobs, out):
             raise UserError(f"{', '.join(failed)} failed; see {out / (failed[0] + '.log')}")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from plateloop.cluster import connected, machines
+from plateloop.cores import cores
 from plateloop.errors import UserError
 
 A = TypeVar("A")
@@ -37,7 +37,7 @@ def each(
     if ray is not None:
         yield from _over_cluster(function, items, ray, folders)
         return
-    count = threads or os.cpu_count() or 1
+    count = threads or cores()
     rest = iter(items)
     with ThreadPoolExecutor(count) as pool:
         under_way = deque(pool.submit(function, item) for item in islice(rest, 8 * count))
@@ -56,8 +56,8 @@ def _over_cluster(
         rest = iter(items)
         under_way: deque[Any] = deque()
         while True:
-            cores = sum(node["Resources"].get("CPU", 0) for node in machines(ray))
-            while len(under_way) < UNDER_WAY * max(1, cores) and (parcel := list(islice(rest, PARCEL))):
+            cpus = sum(node["Resources"].get("CPU", 0) for node in machines(ray))
+            while len(under_way) < UNDER_WAY * max(1, cpus) and (parcel := list(islice(rest, PARCEL))):
                 under_way.append(remote.remote(shared, parcel, list(folders)))
             if not under_way:
                 return

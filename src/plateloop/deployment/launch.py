@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -11,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from plateloop.cores import cores
 from plateloop.deployment import push
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.courier import Courier
@@ -56,7 +56,7 @@ def load_networks(page: PipelineConfig) -> Cascade:
     return Cascade.load(
         networks.device,
         # Decoding wants a core too, and threads that wait for one another in turns are slower than none.
-        networks.threads or max(1, _cores() - 1),
+        networks.threads or max(1, cores() - 1),
         networks.weights,
         # The stream itself decides where plates are sought, and tracks live on by low-scored detections.
         CascadeConfig(direct="never", vehicle_score=page.tracker.low, plate_score=networks.plate_score),
@@ -158,11 +158,6 @@ def file_names(sources: Sequence[SourceConfig]) -> list[str]:
             number += 1
         names.append(name if number == 1 else f"{name}-{number}")
     return names
-
-
-def _cores() -> int:
-    # What this process may use, which in a container is less than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _probe_all(sources: tuple[SourceConfig, ...]) -> tuple[int | None, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from plateloop.cores import cores
 from plateloop.data_preparation.clean import boxes, corners, duplicates, texts
 from plateloop.data_preparation.clean.disagreement import compare
 from plateloop.data_preparation.clean.files import Looked, look_at_all
@@ -99,7 +99,7 @@ def inspect(
     def malformed(place: str, reason: str) -> None:
         found.add(-1, [Finding("malformed", place, reason)])
 
-    looked = look_at_all(source, read_manifest(source, malformed), config.threads or os.cpu_count() or 1)
+    looked = look_at_all(source, read_manifest(source, malformed), config.threads or cores())
     while batch := list(islice(looked, config.batch)):
         for item in batch:
             pictures.add(item.record, item.content, item.shape)
