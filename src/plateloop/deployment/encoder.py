@@ -64,13 +64,11 @@ def check_encoder(config: EncoderConfig) -> None:
 
 
 class Encoder:
-    """One video's encoder. ``frames`` counts the pictures that went in."""
+    """One video's encoder."""
 
     def __init__(self, size: tuple[int, int], config: EncoderConfig) -> None:
         """``size`` (w, h) is even."""
         self.size = size
-        self.codec = config.codec
-        self.frames = 0
         self._last = -1
         # What OpenCV's conversion makes, and players should know.
         tags = "colormatrix=smpte170m:range={}:scenecut=0"
@@ -102,7 +100,6 @@ class Encoder:
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = self._last = max(self._last + 1, round(time_s * CLOCK))
         frame.time_base = Fraction(1, CLOCK)
-        self.frames += 1
         return self._units(frame)
 
     def flush(self) -> Iterator[Unit]:

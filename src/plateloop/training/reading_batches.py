@@ -109,8 +109,7 @@ class ReadingBatches(Iterator[Batch]):
         self._margins = (
             torch.from_numpy(np.where(real.boxed, mix.real_spread.margin, 0.02)).float().to(device)
         )
-        classes, lengths = encode(real.texts)
-        self._classes, self._lengths = classes.to(device), lengths.to(device)
+        self._classes = encode(real.texts)[0].to(device)
         trust = [mix.balance.trust.get(annotation, 1.0) for annotation in real.annotations]
         self._trust = torch.tensor(trust, device=device)
         self._alike = torch.tensor([source in mix.balance.alike for source in real.sources], device=device)

@@ -43,10 +43,6 @@ class Spread(BaseModel):
     )
 
 
-SYNTHETIC = Spread(boxes=0.5, rotation=6.0, shear=0.15, perspective=0.08, squeeze=0.25)
-PHOTOGRAPHED = Spread(boxes=1.0, rotation=3.0, shear=0.08, perspective=0.04, corner=0.015)
-
-
 @cache
 def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
     """``values`` on ``device``, sent once: sending waits for the GPU."""

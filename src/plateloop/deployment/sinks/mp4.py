@@ -82,13 +82,12 @@ class Mp4Files:
     """The pictures of one encoder in an MP4, or in a row of them where rotation is wished.
 
     Where a file cannot be written (the disk is full), it is cut after its last whole fragment, pictures are
-    dropped and counted in ``dropped``, and a new file is tried every `RETRY_S`; one line tells of it, one of
+    dropped and counted, and a new file is tried every `RETRY_S`; one line tells of it, one of
     its end.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], config: Mp4Config) -> None:
         """Rotated files are ``NAME-0001.mp4`` and so on, and never replace others."""
-        self.dropped = 0
         self._first = path
         self._size = size
         self._config = config
@@ -107,7 +106,6 @@ class Mp4Files:
                 return
         except OSError as error:
             self._fail(error)
-        self.dropped += 1
         self._missed += 1
 
     def close(self) -> None:
@@ -177,7 +175,7 @@ class _File:
         if not self._keys:
             self.start = unit.pts
         self._keys += unit.key
-        self._container.mux(to_packet(unit, self._stream, self.start))
+        self._container.mux(_packet(unit, self._stream, self.start))
 
     def measure(self) -> None:
         # A fragment reaches the disk with the key picture after it; before the first there is but a header.
@@ -197,7 +195,7 @@ class _File:
                 self.path.unlink()
 
 
-def to_packet(unit: Unit, stream: Stream, start: int = 0) -> Packet[Any]:
+def _packet(unit: Unit, stream: Stream, start: int = 0) -> Packet[Any]:
     """A picture as a packet of ``stream``, its time counted from ``start``."""
     packet: Packet[Any] = Packet(unit.data)
     packet.stream = stream
