@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -76,6 +79,69 @@ def toy_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task in TASKS:
         _toy_network(task, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_scene() -> Callable[[int | None], np.ndarray]:
+    """``toy_scene(left)``: a picture (384, 640, 3) for the toy networks, a blue car from column ``left`` on
+    with a red plate that reads 5; None: an empty street."""
+
+    def draw(left: int | None) -> np.ndarray:
+        rgb = np.full((384, 640, 3), 20, np.uint8)
+        if left is not None:
+            rgb[80:300, left : left + 200] = (0, 0, 255)
+            rgb[240:270, left + 60 : left + 140] = (255, 142, 0)
+        return rgb
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def toy_clip(toy_scene: Callable[[int | None], np.ndarray]) -> Callable[..., Path]:
+    """``toy_clip(path, lefts, rate=10, preset="medium", movflags=None, began=None)``: a toy scene for each of
+    ``lefts`` as a video."""
+
+    def write(
+        path: Path,
+        lefts: Iterable[int | None],
+        rate: int = 10,
+        preset: str = "medium",
+        movflags: str | None = None,
+        began: str | None = None,
+    ) -> Path:
+        with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as writer:
+            if began is not None:
+                writer.metadata["creation_time"] = began
+            stream = writer.add_stream("libx264", rate=rate, options={"crf": "10", "preset": preset})
+            stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
+            for left in lefts:
+                writer.mux(stream.encode(av.VideoFrame.from_ndarray(toy_scene(left), format="rgb24")))
+            writer.mux(stream.encode(None))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, driven by Playwright; skips where one of them is absent."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium here; .ci/run installs Debian's")
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
 
 
 _TOYS: dict[Task, dict[str, Any]] = {

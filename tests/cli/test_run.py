@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,10 @@ FRAMES = 40
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip(tmp_path_factory: pytest.TempPathFactory, toy_clip: Callable[..., Path]) -> Path:
     """A blue car with a red plate drives from left to right; the toy reader reads the plate as a 5."""
     path = tmp_path_factory.mktemp("clips") / "car.mp4"
-    with av.open(str(path), "w") as writer:
-        stream = writer.add_stream("libx264", rate=10, options={"crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
-        for number in range(FRAMES):
-            rgb = np.full((384, 640, 3), 20, np.uint8)
-            x = 10 + 2 * number
-            rgb[80:300, x : x + 200] = (0, 0, 255)
-            rgb[240:270, x + 60 : x + 140] = (255, 142, 0)
-            writer.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        writer.mux(stream.encode(None))
+    toy_clip(path, (10 + 2 * number for number in range(FRAMES)))
     return path
 
 

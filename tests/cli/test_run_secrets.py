@@ -11,12 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 import yaml
 
@@ -25,19 +23,10 @@ EVIL = "=cmd|'/C calc'!A0 ../../../<script>alert(1)</script>'; DROP TABLE events
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def clip(tmp_path_factory: pytest.TempPathFactory, toy_clip: Callable[..., Path]) -> bytes:
     """A blue car with a red plate, which the toy networks read as a 5."""
     path = tmp_path_factory.mktemp("clips") / "car.mp4"
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as writer:
-        stream = writer.add_stream("libx264", rate=10, options={"crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
-        for number in range(30):
-            rgb = np.full((384, 640, 3), 20, np.uint8)
-            x = 10 + 2 * number
-            rgb[80:300, x : x + 200] = (0, 0, 255)
-            rgb[240:270, x + 60 : x + 140] = (255, 142, 0)
-            writer.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        writer.mux(stream.encode(None))
+    toy_clip(path, (10 + 2 * number for number in range(30)), movflags="faststart")
     return path.read_bytes()
 
 

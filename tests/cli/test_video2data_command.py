@@ -4,11 +4,9 @@ import functools
 import http.server
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -23,20 +21,10 @@ from plateloop.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clips(tmp_path_factory: pytest.TempPathFactory, toy_clip: Callable[..., Path]) -> Path:
     """A folder with a clip of 3 s: a blue car with a red plate drives from left to right."""
     path = tmp_path_factory.mktemp("clips") / "gate.mp4"
-    with av.open(str(path), "w") as writer:
-        writer.metadata["creation_time"] = "2024-05-06T07:08:09Z"
-        stream = writer.add_stream("libx264", rate=10, options={"crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
-        for number in range(30):
-            rgb = np.full((384, 640, 3), 20, np.uint8)
-            x = 10 + 2 * number
-            rgb[80:300, x : x + 200] = (0, 0, 255)
-            rgb[240:270, x + 60 : x + 140] = (255, 142, 0)
-            writer.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        writer.mux(stream.encode(None))
+    toy_clip(path, (10 + 2 * number for number in range(30)), began="2024-05-06T07:08:09Z")
     return path.parent
 
 

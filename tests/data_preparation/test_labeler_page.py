@@ -24,18 +24,6 @@ from plateloop.data_preparation.synthetic.dataset import synthesize
 httpx = pytest.importorskip("httpx")
 playwright = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; .ci/run installs Debian's")
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SIZE = (640, 360)
 STREET = 3
 PLATES = 6
@@ -121,14 +109,6 @@ class Labeler:
         self.process.send_signal(signal.SIGINT)
         assert self.process.wait(30) == 0
         return list(read_manifest(self.folder))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

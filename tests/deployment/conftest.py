@@ -307,20 +307,11 @@ def _show_for_ever(video: Path, to: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def passing_cars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def passing_cars(tmp_path_factory: pytest.TempPathFactory, toy_clip: Callable[..., Path]) -> Path:
     """A car every four seconds for the toy networks: blue, with a red plate that reads 5."""
     path = tmp_path_factory.mktemp("clips") / "cars.mp4"
-    with av.open(str(path), "w") as writer:
-        stream = writer.add_stream("libx264", rate=20, options={"crf": "10", "preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
-        for number in range(80):
-            rgb = np.full((384, 640, 3), 20, np.uint8)
-            x = 10 + 10 * number
-            if number < 25:
-                rgb[80:300, x : x + 200] = (0, 0, 255)
-                rgb[240:270, x + 60 : x + 140] = (255, 142, 0)
-            writer.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        writer.mux(stream.encode(None))
+    lefts = [10 + 10 * number if number < 25 else None for number in range(80)]
+    toy_clip(path, lefts, rate=20, preset="ultrafast")
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,8 +21,6 @@ pytest.importorskip("jinja2", reason="needs the extra page")
 playwright = pytest.importorskip("playwright.sync_api")
 from plateloop.deployment.page.analytics import serving_tally  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}"
 NOW = 1_700_000_030.0
 
@@ -98,18 +95,12 @@ def busy() -> Tally:
 
 
 @pytest.fixture
-def page(busy: Tally) -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium here; .ci/run installs Debian's")
-    with (
-        serving_tally(busy, "localhost:9092/plateloop", "127.0.0.1", 0) as url,
-        playwright.sync_playwright() as tool,
-    ):
-        browser = tool.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+def page(busy: Tally, browser: Any) -> Iterator[Any]:
+    with serving_tally(busy, "localhost:9092/plateloop", "127.0.0.1", 0) as url:
         opened = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
         opened.goto(url)
         yield opened
-        browser.close()
+        opened.close()
 
 
 def test_the_page_follows_what_comes(page: Any, busy: Tally, passage: Make) -> None:

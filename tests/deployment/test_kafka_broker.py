@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import av
-import numpy as np
 import pytest
 
 from plateloop.deployment import outbox
@@ -290,20 +288,11 @@ def test_a_sender_killed_at_any_moment_goes_on_where_it_was(broker: Broker, tmp_
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip(tmp_path_factory: pytest.TempPathFactory, toy_clip: Callable[..., Path]) -> Path:
     """Cars one after the other for the toy networks."""
     path = tmp_path_factory.mktemp("clips") / "cars.mp4"
-    with av.open(str(path), "w") as writer:
-        stream = writer.add_stream("libx264", rate=10, options={"crf": "10", "preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 640, 384, "yuv420p"
-        for number in range(600):
-            rgb = np.full((384, 640, 3), 20, np.uint8)
-            x = 10 + 10 * (number % 60)
-            if number % 60 < 20:
-                rgb[80:300, x : x + 200] = (0, 0, 255)
-                rgb[240:270, x + 60 : x + 140] = (255, 142, 0)
-            writer.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        writer.mux(stream.encode(None))
+    lefts = [10 + 10 * (n % 60) if n % 60 < 20 else None for n in range(600)]
+    toy_clip(path, lefts, preset="ultrafast")
     return path
 
 

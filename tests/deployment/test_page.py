@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,21 +21,11 @@ from plateloop.types import Event
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("fastapi", reason="needs the extra page")
 pytest.importorskip("jinja2", reason="needs the extra page")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 from plateloop.deployment.page.app import PAGE  # noqa: E402
 from plateloop.deployment.page.serve import serving_store  # noqa: E402
 from plateloop.web import parse_address  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}"
 
 
@@ -152,16 +141,6 @@ def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
 def _filled(folder: Path) -> Path:
     Store.open(folder / "some.db").close()
     return folder / "some.db"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium here; .ci/run installs Debian's")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

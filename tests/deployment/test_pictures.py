@@ -96,13 +96,10 @@ def test_what_never_ends_takes_no_memory(tmp_path: Path) -> None:
     assert len(sink._best) <= 256
 
 
-def test_a_run_writes_them(write_video: Callable[..., Path], toy_weights: Path, tmp_path: Path) -> None:
-    pictures = []
-    for number in range(30):
-        picture = np.full((384, 640, 3), 20, np.uint8)
-        picture[80:300, 10 + 10 * number : 210 + 10 * number] = (0, 0, 255)
-        picture[240:270, 70 + 10 * number : 150 + 10 * number] = (255, 142, 0)
-        pictures.append(picture)
+def test_a_run_writes_them(
+    write_video: Callable[..., Path], toy_scene: Callable, toy_weights: Path, tmp_path: Path
+) -> None:
+    pictures = [toy_scene(10 + 10 * number) for number in range(30)]
     clip = write_video("cars.mp4", pictures, fps=10)
     run = [
         sys.executable, "-m", "plateloop", "run", str(clip), "--weights", str(toy_weights), "--no-overlay",

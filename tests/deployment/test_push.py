@@ -14,7 +14,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from plateloop.deployment import outbox, push
@@ -239,14 +238,9 @@ def test_a_port_that_is_no_number_is_told_without_the_password() -> None:
 
 
 def test_a_run_delivers_and_the_next_one_sends_what_waited(
-    write_video: Callable[..., Path], toy_weights: Path, tmp_path: Path
+    write_video: Callable[..., Path], toy_scene: Callable, toy_weights: Path, tmp_path: Path
 ) -> None:
-    pictures = []
-    for number in range(30):
-        picture = np.full((384, 640, 3), 20, np.uint8)
-        picture[80:300, 10 + 10 * number : 210 + 10 * number] = (0, 0, 255)
-        picture[240:270, 70 + 10 * number : 150 + 10 * number] = (255, 142, 0)
-        pictures.append(picture)
+    pictures = [toy_scene(10 + 10 * number) for number in range(30)]
     clip = write_video("cars.mp4", pictures, fps=10)
     port = free_port()
     run = [

@@ -178,11 +178,9 @@ def test_slow_stalled_and_dead_streams_slow_nobody(
 
 
 def test_an_added_source_has_its_video_and_its_latency(
-    write_video: Callable, toy_weights: Path, tmp_path: Path
+    write_video: Callable, toy_scene: Callable, toy_weights: Path, tmp_path: Path
 ) -> None:
-    scene = np.full((384, 640, 3), 20, np.uint8)
-    scene[80:300, 100:300], scene[240:270, 160:240] = (0, 0, 255), (255, 142, 0)
-    clip = write_video("car.mp4", [scene] * 40)
+    clip = write_video("car.mp4", [toy_scene(100)] * 40)
     options = {
         "networks": {"weights": toy_weights, "threads": 1},
         "output": {"folder": tmp_path / "out"},

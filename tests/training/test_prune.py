@@ -5,12 +5,10 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
-from plateloop.data_preparation.manifest import Record, Vehicle, write_manifest
 from plateloop.errors import UserError
 from plateloop.networks.blocks import fuse
 from plateloop.networks.cost import measure
@@ -18,8 +16,6 @@ from plateloop.runtime.card import Task, load_card, package_card
 from plateloop.runtime.session import Session
 from plateloop.training.prune import cut, prune, untrained
 from plateloop.training.shapes import take_shapes
-
-PAINT = {"black": (20, 20, 20), "white": (235, 235, 235), "red": (200, 20, 20), "blue": (20, 20, 200)}
 
 
 @pytest.mark.parametrize("task", ["tcnet", "lpdnet", "lprnet", "colornet"])
@@ -40,26 +36,14 @@ def test_a_narrow_network_is_built_again_from_its_weights(task: Task, package_we
         torch.testing.assert_close(found[name], values)
 
 
-def test_what_was_cut_is_trained_on_and_runs(package_weights: Path, tmp_path: Path) -> None:
+def test_what_was_cut_is_trained_on_and_runs(package_weights: Path, painted: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    data, out, records = tmp_path / "data", tmp_path / "out", []
-    for folder in ("colors", "frames"):
-        (data / folder).mkdir(parents=True)
-    for number in range(16):
-        color, paint = list(PAINT.items())[number % 4]
-        picture = np.full((64, 64, 3), paint[::-1], np.uint8)
-        for folder in ("colors", "frames"):
-            cv2.imwrite(str(data / folder / f"{number}.png"), picture)
-        car = Vehicle(box=(0, 0, 64, 64), label="car", color=color)
-        split = "train" if number < 8 else "val"
-        records.append(Record(file=f"{number}.png", width=64, height=64, split=split, vehicles=(car,)))
-    for folder in ("colors", "frames"):
-        write_manifest(data / folder, records)
+    out = tmp_path / "out"
     quick = ["loop.steps=3", "loop.batch=4", "loop.learning_rate=1e-5"]
-    done = prune("colornet", data, out, 0.2, 1.0, assignments=quick)
+    done = prune("colornet", painted, out, 0.2, 1.0, assignments=quick)
     assert done.card.parameters == done.cost[1].parameters < done.cost[0].parameters
     assert done.card.training.started_from == load_card(package_card("colornet")).sha256
     assert (out / "colornet.onnx").stat().st_size < 0.9 * (package_weights / "colornet.onnx").stat().st_size
     assert Session(out / "colornet.yaml")(np.zeros((2, 128, 128, 3), np.uint8))["logits"].shape == (2, 12)
     with pytest.raises(UserError, match="not empty"):
-        prune("colornet", data, out, 0.2, 1.0)
+        prune("colornet", painted, out, 0.2, 1.0)

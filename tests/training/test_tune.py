@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from plateloop.data_preparation.manifest import Record, Vehicle, write_manifest
 from plateloop.errors import UserError
 from plateloop.training.detector_config import default
 from plateloop.training.settings import settle
@@ -17,7 +14,6 @@ from plateloop.training.train_color import ColorConfig
 from plateloop.training.train_reader import ReaderConfig
 from plateloop.training.tune import Range, Search, load_space, tune
 
-PAINT = {"black": (20, 20, 20), "white": (235, 235, 235), "red": (200, 20, 20), "blue": (20, 20, 200)}
 CONFIGS: dict[str, BaseModel] = {
     "tcnet": default("tcnet"),
     "lpdnet": default("lpdnet"),
@@ -42,23 +38,10 @@ def test_a_wrong_space_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::Warning:optuna")
-def test_a_study_goes_on_and_its_best_configuration_can_be_trained(tmp_path: Path) -> None:
-    records = []
-    for folder in ("colors", "frames"):
-        (tmp_path / folder).mkdir()
-    for number in range(16):
-        color, paint = list(PAINT.items())[number % 4]
-        picture = np.full((64, 64, 3), paint[::-1], np.uint8)
-        for folder in ("colors", "frames"):
-            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), picture)
-        car = Vehicle(box=(0, 0, 64, 64), label="car", color=color)
-        split = "train" if number < 8 else "val"
-        records.append(Record(file=f"{number}.png", width=64, height=64, split=split, vehicles=(car,)))
-    for folder in ("colors", "frames"):
-        write_manifest(tmp_path / folder, records)
+def test_a_study_goes_on_and_its_best_configuration_can_be_trained(painted: Path, tmp_path: Path) -> None:
     space = load_space("colornet", None)
     quick = ["street=0", "loop.batch=4", "loop.steps=2", "loop.evaluate_every=1"]
-    search = Search("colornet", tmp_path, tmp_path / "study", ["cpu"], 1.0, space, quick)
+    search = Search("colornet", painted, tmp_path / "study", ["cpu"], 1.0, space, quick)
     assert len(tune(search, 1, 1).trials) == 1
     study = tune(search, 2, 1)
     assert len(study.trials) == 2 and 0 <= study.best_value <= 1
