@@ -1,7 +1,6 @@
 """Pictures hashed and cut over a local cluster of nodes of which one dies: the same as on one machine."""
 
 import os
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -34,8 +33,10 @@ def cluster() -> Iterator[object]:
         warnings.simplefilter("ignore")
         from ray.cluster_utils import Cluster
 
+        # A dead node is to be missed after a second, not after half a minute.
+        watch = {"health_check_period_ms": 300, "health_check_timeout_ms": 300}
         small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-        made = Cluster(initialize_head=True, head_node_args=small)
+        made = Cluster(initialize_head=True, head_node_args=small | {"_system_config": watch})
         yield made
         made.shutdown()
 
@@ -76,14 +77,18 @@ def test_what_a_dead_node_had_is_done_elsewhere(cluster: object, tmp_path: Path)
     node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)  # type: ignore[attr-defined]
 
     def slow(number: int) -> tuple[int, str]:
-        time.sleep(0.02)
+        time.sleep(0.01)
         return number * number, ray.get_runtime_context().get_node_id()
 
-    timer = threading.Timer(2.5, cluster.remove_node, (node, False))  # type: ignore[attr-defined]
-    timer.start()
-    found = list(each(slow, range(400), cluster.address, [tmp_path]))  # type: ignore[attr-defined]
-    timer.join()
-    assert [value for value, _ in found] == [number * number for number in range(400)]
+    found, alive = [], True
+    for value, worker in each(slow, range(600), cluster.address, [tmp_path]):  # type: ignore[attr-defined]
+        found.append(value)
+        if alive and worker == node.node_id:
+            # More of its work is under way.
+            cluster.remove_node(node, allow_graceful=False)  # type: ignore[attr-defined]
+            alive = False
+    assert not alive
+    assert found == [number * number for number in range(600)]
 
 
 def test_a_folder_that_a_node_does_not_see_is_named(cluster: object, tmp_path: Path) -> None:
