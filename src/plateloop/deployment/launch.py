@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 from plateloop.cores import cores
-from plateloop.deployment import push
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.courier import Courier
 from plateloop.deployment.encoder import check_encoder
-from plateloop.deployment.kafka.delivery import Delivery, check
+from plateloop.deployment.keeping import check_delivery, keeping
 from plateloop.deployment.latency import Latencies
 from plateloop.deployment.operations import Operations
 from plateloop.deployment.page.serve import open_address, serving_run
 from plateloop.deployment.pipeline import Pipeline
-from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.mp4 import Mp4
 from plateloop.deployment.sinks.pictures import Pictures
-from plateloop.deployment.sinks.probe import Probe, Probes, load_probes
-from plateloop.deployment.sinks.store import StoreSink
+from plateloop.deployment.sinks.probe import Probe, load_probes
 from plateloop.deployment.sinks.worker import Sink, Worker
 from plateloop.deployment.sources import SourceConfig, probe
-from plateloop.deployment.store import Store
 from plateloop.deployment.watch import Watch
 from plateloop.errors import UserError
 from plateloop.runtime.cascade import Cascade, CascadeConfig
@@ -76,32 +72,12 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     videos = _Videos(folder)
     if config.output.overlay:
         check_encoder(config.output.mp4)
-    if config.kafka is not None:
-        check(config.kafka)
-    push.check(config.mqtt, config.webhook)
+    check_delivery(config)
     with ExitStack() as stack:
         # Taken before anything is written; answered on once all is ready.
         listening = stack.enter_context(open_address(config.http)) if config.http is not None else None
-        given = config.output.store
-        store = stack.enter_context(closing(Store.open(given))) if given is not None else None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / "events.jsonl").open("w", encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written to ({error.strerror})") from None
-        if store is None:
-            store = stack.enter_context(closing(Store.open(folder / "plateloop.db")))
-        couriers = _couriers(config, store)
-        targets = [courier.target for courier in couriers]
-        for courier in couriers:
-            courier.start()
-            stack.callback(courier.finish, 0)
-        listeners = [JsonLines(file)] + ([JsonLines(events_to)] if events_to is not None else [])
-        followers = tuple(Worker(listener, config.queue) for listener in listeners)
-        if probes.event is not None:
-            followers += (Worker(Probe(Probes(event=probes.event)), config.queue),)
-        keeper = StoreSink(store, targets, followers)
-        sinks: list[Sink] = [keeper]
+        kept = stack.enter_context(keeping(config, folder, probes, events_to))
+        sinks: list[Sink] = [kept.keeper]
         if config.output.overlay:
             sinks.append(Mp4(videos, config.output.mp4))
         if config.output.pictures:
@@ -116,20 +92,11 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         videos.sources = pipeline.sources
         if listening is not None and config.http is not None:
             control = config.http.control
-            operations = Operations(pipeline, store, watch, keeper.latencies, targets, followers, control)
+            seen = (pipeline, kept.store, watch, kept.keeper.latencies)
+            operations = Operations(*seen, kept.targets, kept.followers, control)
             stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
-        yield Launch(pipeline, folder, lengths, cascade, followers, couriers, keeper.latencies)
-
-
-def _couriers(config: PipelineConfig, store: Store) -> tuple[Courier, ...]:
-    couriers: list[Courier] = []
-    if config.kafka is not None:
-        couriers.append(Delivery(store, config.kafka, sources=config.sources))
-    if config.mqtt is not None:
-        couriers.append(push.mqtt_courier(store, config.mqtt))
-    if config.webhook is not None:
-        couriers.append(push.webhook_courier(store, config.webhook))
-    return tuple(couriers)
+        latencies = kept.keeper.latencies
+        yield Launch(pipeline, folder, lengths, cascade, kept.followers, kept.couriers, latencies)
 
 
 class _Videos(dict[int, Path]):

@@ -1,0 +1,84 @@
+"""Where a run's events go: committed to its store, then told to whoever follows, and delivered from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from plateloop.deployment import push
+from plateloop.deployment.config import PipelineConfig
+from plateloop.deployment.courier import Courier
+from plateloop.deployment.kafka.delivery import Delivery
+from plateloop.deployment.kafka.delivery import check as check_kafka
+from plateloop.deployment.sinks.jsonl import JsonLines
+from plateloop.deployment.sinks.probe import Probe, Probes
+from plateloop.deployment.sinks.store import StoreSink
+from plateloop.deployment.sinks.worker import Worker
+from plateloop.deployment.store import Store
+from plateloop.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """``keeper`` commits events to ``store``, and tells ``followers``; ``couriers`` deliver from there."""
+
+    store: Store
+    keeper: StoreSink
+    followers: tuple[Worker, ...]
+    couriers: tuple[Courier, ...]
+
+    @property
+    def targets(self) -> list[str]:
+        """Who is owed every event."""
+        return [courier.target for courier in self.couriers]
+
+
+def check_delivery(config: PipelineConfig) -> None:
+    """Raise UserError where a package that delivery needs is missing, or a setting of it is wrong."""
+    if config.kafka is not None:
+        check_kafka(config.kafka)
+    push.check(config.mqtt, config.webhook)
+
+
+@contextmanager
+def keeping(
+    config: PipelineConfig, folder: Path, probes: Probes, events_to: TextIO | None = None
+) -> Iterator[Keeping]:
+    """Open the store and ``events.jsonl`` in ``folder``, and begin to deliver; all ends on leaving.
+
+    ``events_to`` gets the events as well. Raises UserError where the store or the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        given = config.output.store
+        store = stack.enter_context(closing(Store.open(given))) if given is not None else None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / "events.jsonl").open("w", encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written to ({error.strerror})") from None
+        if store is None:
+            store = stack.enter_context(closing(Store.open(folder / "plateloop.db")))
+        couriers = _couriers(config, store)
+        for courier in couriers:
+            courier.start()
+            stack.callback(courier.finish, 0)
+        listeners = [JsonLines(file)] + ([JsonLines(events_to)] if events_to is not None else [])
+        followers = tuple(Worker(listener, config.queue) for listener in listeners)
+        if probes.event is not None:
+            followers += (Worker(Probe(Probes(event=probes.event)), config.queue),)
+        keeper = StoreSink(store, [courier.target for courier in couriers], followers)
+        yield Keeping(store, keeper, followers, couriers)
+
+
+def _couriers(config: PipelineConfig, store: Store) -> tuple[Courier, ...]:
+    couriers: list[Courier] = []
+    if config.kafka is not None:
+        couriers.append(Delivery(store, config.kafka, sources=config.sources))
+    if config.mqtt is not None:
+        couriers.append(push.mqtt_courier(store, config.mqtt))
+    if config.webhook is not None:
+        couriers.append(push.webhook_courier(store, config.webhook))
+    return tuple(couriers)
