@@ -85,7 +85,7 @@ def test_what_was_never_seen_surely_makes_no_event_unless_it_was_read() -> None:
         to.read(2, reading("AB123"), 1.0, BOX, CORNERS, 0.8)
     events = to.advance(3.0) + to.finish()
     assert {(event.track, event.text) for event in events} == {(2, "AB123")}
-    assert passages(min_score=0.5).is_sure(Passage(1, 0.0, 0.0, best_score=0.55))
+    assert passages(min_score=0.5).is_sure(Passage("", 1, 0.0, 0.0, best_score=0.55))
 
 
 def test_a_vehicle_found_again_by_its_text_is_the_same_event() -> None:

@@ -147,16 +147,33 @@ def test_many_processes_write_one_store(passage: Made, tmp_path: Path) -> None:
     assert len({row.event.id for row in rows}) == 120
 
 
+def test_what_a_recording_brought_is_stored_whole_and_once(opened: Store, passage: Made) -> None:
+    parts = [
+        ([passage("a", "begin")], 10.0, 3),
+        ([passage("a", "end"), passage("b", "begin")], 11.0, 4),
+        ([passage("b", "end")], 12.0, 5),
+    ]
+    stored = opened.append_all(parts, 0, ["x"], once=True)
+    assert [(item.sequence, item.time, item.frame) for item in stored] == [
+        (1, 10.0, 3), (2, 11.0, 4), (3, 11.0, 4), (4, 12.0, 5)
+    ]  # fmt: skip
+    assert opened.append_all(parts[2:], 0, ["x"], once=True) == []
+    assert opened.count() == 4 and len(outbox.owed(opened, "x")) == 4
+    with pytest.raises(AttributeError):
+        opened.append_all([*parts, ([None], 13.0, 6)], 0, ["x"])  # type: ignore[list-item]
+    assert opened.count() == 4
+
+
 class _Failing(Store):
     """A store whose disk is full for a while."""
 
     failures = 3
 
-    def append(self, *arguments: object, **keys: object) -> list[store.Stored]:  # type: ignore[override]
+    def append_all(self, *arguments: object, **keys: object) -> list[store.Stored]:  # type: ignore[override]
         if self.failures:
             self.failures -= 1
             raise OperationalError("INSERT", {}, Exception("database or disk is full"))
-        return super().append(*arguments, **keys)  # type: ignore[arg-type]
+        return super().append_all(*arguments, **keys)  # type: ignore[arg-type]
 
 
 def test_events_wait_while_the_database_fails(

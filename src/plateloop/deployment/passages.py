@@ -8,6 +8,7 @@ found again, recognised by the same text in the same source, is the same event: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -17,6 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from plateloop.deployment.fusion import UNREAD, Fused, FusionConfig, Sighting, fuse, keep
 from plateloop.geometry import iou
 from plateloop.types import Box, Clock, Color, Corners, Event, EventPlate, EventVehicle, Reading
+
+EventId = Callable[[int], str]
+
+
+def random_id(_: int) -> str:
+    """An id that no other event has."""
+    return str(uuid4())
 
 
 class PassageConfig(BaseModel):
@@ -38,10 +46,10 @@ class PassageConfig(BaseModel):
 class Passage:
     """What is known of one vehicle so far."""
 
+    id: str
     track: int
     first_s: float
     last_s: float
-    id: str = field(default_factory=lambda: str(uuid4()))
     frames: int = 0
     readings: int = 0
     sightings: tuple[Sighting, ...] = ()
@@ -67,11 +75,20 @@ class Passage:
 class Passages:
     """The passages of one source, by track number. Times are seconds of the source and must not fall."""
 
-    def __init__(self, source: str, alphabet: str, config: PassageConfig, fusion: FusionConfig) -> None:
+    def __init__(
+        self,
+        source: str,
+        alphabet: str,
+        config: PassageConfig,
+        fusion: FusionConfig,
+        event_id: EventId = random_id,
+    ) -> None:
+        """``event_id`` names a passage by the track that it begins with."""
         self._source = source
         self._alphabet = alphabet
         self._config = config
         self._fusion = fusion
+        self._event_id = event_id
         self._of_track: dict[int, Passage] = {}
         self._open: dict[str, Passage] = {}
         self._events: list[Event] = []
@@ -89,7 +106,7 @@ class Passages:
         """A track was seen, as a vehicle or (None) only as a plate, at the end of ``frames`` frames."""
         passage = self._of_track.get(track)
         if passage is None:
-            passage = Passage(track, time_s, time_s)
+            passage = Passage(self._event_id(track), track, time_s, time_s)
             self._of_track[track] = self._open[passage.id] = passage
         passage.lost = False
         if time_s > passage.last_s or not passage.frames:

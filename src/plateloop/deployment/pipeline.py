@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from plateloop.deployment import logs
 from plateloop.deployment.batching import Intake
 from plateloop.deployment.config import PipelineConfig
+from plateloop.deployment.passages import EventId, random_id
 from plateloop.deployment.sinks.worker import Result, Sink, Worker
 from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live, redact
 from plateloop.deployment.stream import Stream, StreamConfig
@@ -82,9 +83,15 @@ class Pipeline:
     """
 
     def __init__(
-        self, config: PipelineConfig, networks: Networks, alphabet: str, sinks: Sequence[Sink] = ()
+        self,
+        config: PipelineConfig,
+        networks: Networks,
+        alphabet: str,
+        sinks: Sequence[Sink] = (),
+        event_ids: Callable[[SourceConfig], EventId] = lambda _: random_id,
     ) -> None:
-        """``alphabet`` names the columns of the readings' distributions."""
+        """``alphabet`` names the columns of the readings' distributions; ``event_ids`` the events of each
+        source."""
         self.config = config
         self.sources: list[SourceConfig] = []
         self.reports: list[StreamReport] = []
@@ -93,6 +100,7 @@ class Pipeline:
         self._networks = networks
         self._alphabet = alphabet
         self._sinks = sinks
+        self._event_ids = event_ids
         self._busy_since: float | None = None
         self._intake: Intake[Shot] = Intake(config.queue)
         self._state: Literal["new", "running", "over"] = "new"
@@ -204,7 +212,9 @@ class Pipeline:
         if source.interval is not None:
             schedule = schedule.model_copy(update={"interval": source.interval})
         settings = StreamConfig(schedule, config.tracker, config.fusion, config.events, source.regions)
-        self._streams[number] = Stream(source.title, self._networks.labels, self._alphabet, settings)
+        self._streams[number] = Stream(
+            source.title, self._networks.labels, self._alphabet, settings, self._event_ids(source)
+        )
         self._stops.append(threading.Event())
         self._threads.append(
             threading.Thread(target=self._decode, args=(number, source), daemon=True, name=f"decode {number}")
@@ -270,7 +280,7 @@ class Pipeline:
                 stream = self._streams[number]
                 events = stream.absorb(work, texts, named)
                 output = self.config.output
-                drawn = output.overlay or self.config.http is not None
+                drawn = output.overlay or output.tiles or self.config.http is not None
                 marks = stream.marks(work, output.trails) if drawn else []
             self._count(number, texts)
             with self._timed("waiting for sinks"):

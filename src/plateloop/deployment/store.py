@@ -143,13 +143,30 @@ class Store:
         owed_to: Iterable[str] = (),
     ) -> list[Stored]:
         """Commit events, each with the next number of its stream, and owe them to the targets."""
+        return self.append_all([(news, time_s, frame)], position, owed_to)
+
+    def append_all(
+        self,
+        parts: Sequence[tuple[Sequence[Event], float, int]],
+        position: int = 0,
+        owed_to: Iterable[str] = (),
+        once: bool = False,
+    ) -> list[Stored]:
+        """Commit what several frames (events, Unix time, index) brought, all of it or nothing.
+
+        ``once``: nothing where one of the ids is in the store already.
+        """
+        ids = {event.id for news, _, _ in parts for event in news} if once else set()
         with self.writing() as connection:
-            stored = []
-            for event in news:
-                sequence = _next_number(connection, event.source, position)
-                row = _insert(connection, event, sequence, round(time_s, 3), frame)
-                assert row is not None
-                stored.append(Stored(row, sequence, position, round(time_s, 3), frame, event))
+            stored: list[Stored] = []
+            if _holds_one(connection, sorted(ids)):
+                return stored
+            for news, time_s, frame in parts:
+                for event in news:
+                    sequence = _next_number(connection, event.source, position)
+                    row = _insert(connection, event, sequence, round(time_s, 3), frame)
+                    assert row is not None
+                    stored.append(Stored(row, sequence, position, round(time_s, 3), frame, event))
             _owe(connection, [item.row for item in stored], owed_to)
         return stored
 
@@ -328,6 +345,12 @@ def _insert(connection: sql.Connection, event: Event, sequence: int, time_s: flo
     }
     insert = insert_new(connection, events).values(values).returning(events.c.row)
     return connection.execute(insert).scalar_one_or_none()
+
+
+def _holds_one(connection: sql.Connection, ids: Sequence[str]) -> bool:
+    some = (ids[start : start + 500] for start in range(0, len(ids), 500))
+    queries = (sql.select(events.c.row).where(events.c.id.in_(part)).limit(1) for part in some)
+    return any(connection.execute(query).first() is not None for query in queries)
 
 
 def _owe(connection: sql.Connection, rows: Sequence[int], targets: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.fusion import FusionConfig, sharpness, weight
 from plateloop.deployment.overlay import Mark, as_box
-from plateloop.deployment.passages import PassageConfig, Passages
+from plateloop.deployment.passages import EventId, PassageConfig, Passages, random_id
 from plateloop.deployment.sources import Polygon, Shot
 from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
 from plateloop.geometry import clip, expand, nms
@@ -116,10 +116,17 @@ class Stream:
     colornet → ``absorb``: each step is called for all frames of the batch, in order, before the next one.
     """
 
-    def __init__(self, source: str, labels: Sequence[str], alphabet: str, config: StreamConfig) -> None:
+    def __init__(
+        self,
+        source: str,
+        labels: Sequence[str],
+        alphabet: str,
+        config: StreamConfig,
+        event_id: EventId = random_id,
+    ) -> None:
         """``labels`` are tcnet's classes, ``alphabet`` lprnet's."""
         self.config = config
-        self.passages = Passages(source, alphabet, config.passages, config.fusion)
+        self.passages = Passages(source, alphabet, config.passages, config.fusion, event_id)
         self._labels = tuple(labels)
         self._vehicles = Tracks.empty(len(labels))
         # Plates without a vehicle; their boxes are grown, since small things leave their own box in no time.
