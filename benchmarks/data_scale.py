@@ -23,7 +23,8 @@ from pathlib import Path
 from plateloop.data_preparation import split
 from plateloop.data_preparation.balance import weigh
 from plateloop.data_preparation.clean import duplicates
-from plateloop.data_preparation.clean.inspect import Inspection, check_record
+from plateloop.data_preparation.clean.examine import check_record
+from plateloop.data_preparation.clean.inspect import Inspection
 from plateloop.data_preparation.kinship import gather
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle, read_manifest, write_manifest
 from plateloop.data_preparation.report import Report

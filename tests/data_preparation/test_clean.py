@@ -23,9 +23,10 @@ from plateloop.data_preparation.clean.disagreement import (
     compare_texts,
     seen_lying,
 )
+from plateloop.data_preparation.clean.examine import CleanConfig, check_record
 from plateloop.data_preparation.clean.files import cut_off, look
 from plateloop.data_preparation.clean.fix import fix, mend, undo
-from plateloop.data_preparation.clean.inspect import CleanConfig, check_record, inspect
+from plateloop.data_preparation.clean.inspect import inspect
 from plateloop.data_preparation.clean.page import write_page
 from plateloop.data_preparation.manifest import NAME, Plate, Record, Vehicle, read_manifest, write_manifest
 from plateloop.errors import UserError

@@ -1,5 +1,6 @@
 """Pictures hashed and cut over a local cluster of nodes of which one dies: the same as on one machine."""
 
+import io
 import os
 import time
 import warnings
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from plateloop.data_preparation.clean.examine import CleanConfig, Networks
+from plateloop.data_preparation.clean.inspect import inspect
 from plateloop.data_preparation.crop import crop_plates
 from plateloop.data_preparation.kinship import gather
 from plateloop.data_preparation.manifest import Plate, Record, write_manifest
@@ -51,7 +54,8 @@ def dataset(tmp_path: Path) -> Path:
         coarse = rng.integers(0, 255, (12, 16, 3), np.uint8)
         cv2.imwrite(str(tmp_path / name), cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC))
         plates = (Plate(box=(20, 30, 90, 50), text=f"AB{number}"), Plate(box=(200, 100, 290, 130)))
-        records.append(Record(file=name, width=320, height=240, plates=plates))
+        split = "val" if number < 8 else None
+        records.append(Record(file=name, width=320, height=240, plates=plates, split=split))
     (tmp_path / "005.png").write_bytes(b"no picture")
     write_manifest(tmp_path, records)
     return tmp_path
@@ -71,6 +75,20 @@ def test_a_cluster_does_what_one_machine_does(cluster: object, dataset: Path, tm
     assert list(local.skipped) == ["005.png"]
     for path in (out / "local").rglob("*.*"):
         assert path.read_bytes() == (out / "spread" / path.relative_to(out / "local")).read_bytes()
+
+
+def test_a_cluster_finds_what_one_machine_finds(
+    cluster: object, dataset: Path, package_weights: Path
+) -> None:
+    address = cluster.address  # type: ignore[attr-defined]
+    here, there = io.StringIO(), io.StringIO()
+    networks = Networks(package_weights, split="val")
+    local = inspect(dataset, CleanConfig(), networks, here)
+    spread = inspect(dataset, CleanConfig(), networks, there, ray=address)
+    assert local.records == spread.records == 71
+    assert local.counts == spread.counts
+    assert {"unreadable", "plate-stray"} <= set(local.counts)
+    assert here.getvalue() == there.getvalue()
 
 
 def test_what_a_dead_node_had_is_done_elsewhere(cluster: object, tmp_path: Path) -> None:

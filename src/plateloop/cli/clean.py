@@ -42,6 +42,10 @@ def clean(
     link: Annotated[
         bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Use the cores of this Ray cluster, networks too."),
+    ] = None,
 ) -> None:
     """Find damaged pictures, duplicates, wrong boxes, corners and texts, and likely label errors.
 
@@ -52,9 +56,11 @@ def clean(
 
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.clean import fix as mending
+    from plateloop.data_preparation.clean.examine import CleanConfig, Networks
     from plateloop.data_preparation.clean.finding import KINDS
-    from plateloop.data_preparation.clean.inspect import CleanConfig, inspect
+    from plateloop.data_preparation.clean.inspect import inspect
     from plateloop.data_preparation.clean.page import write_page
+    from plateloop.data_preparation.manifest import manifest_of
     from plateloop.errors import UserError
 
     if undo is not None:
@@ -67,19 +73,17 @@ def clean(
     for name in kind:
         if name not in KINDS:
             raise UserError(f"--kind {name}: unknown; one of {', '.join(KINDS)}")
-    cascade = None
-    if networks:
-        from plateloop.data_preparation.clean.disagreement import FAINT
-        from plateloop.runtime.cascade import Cascade
-
-        cascade = Cascade.load(device, threads, weights, FAINT, ("tcnet", "lpdnet", "lprnet"))
+    if ray is not None and networks and (device != "cpu" or threads):
+        raise UserError("--ray: each core of the cluster asks its own networks; leave --device and --threads")
+    asked = Networks(weights, device, threads, split) if networks else None
     config = CleanConfig(least_height=least_height, sure=sure, shown=show)
+    manifest_of(source)
     with ExitStack() as stack:
         out = None
         if report is not None:
             report.mkdir(parents=True, exist_ok=True)
             out = stack.enter_context((report / "findings.jsonl").open("w", encoding="utf-8"))
-        found = inspect(source, config, cascade, out, split, stack.enter_context(counting("looking")))
+        found = inspect(source, config, asked, out, stack.enter_context(counting("looking")), ray)
     for name, worst in found.worst():
         typer.echo(
             f"{found.counts[name]:7} {name}: {KINDS[name].title}, such as {worst[0].file}: {worst[0].reason}"

@@ -17,8 +17,11 @@ from plateloop.errors import UserError
 A = TypeVar("A")
 B = TypeVar("B")
 
-# Items that travel together to a worker of the cluster, and the parcels that are under way for each core.
-PARCEL, UNDER_WAY = 32, 2
+PARCEL = 32
+"""Items that travel together to a worker of the cluster, unless told otherwise."""
+
+# Parcels for each core of the cluster.
+UNDER_WAY = 2
 
 
 def each(
@@ -26,16 +29,18 @@ def each(
     items: Iterable[A],
     ray: str | None = None,
     folders: Sequence[Path] = (),
+    parcel: int = PARCEL,
     threads: int = 0,
 ) -> Iterator[B]:
     """``function`` of each item, in order; few items and results are in memory at a time.
 
     It is called by ``threads`` at once (0: one a core; decoding and scaling leave Python's lock), or with
-    ``ray``, an address as for `cluster.connected`, by all cores of a cluster; there, what a dead node had is
-    done again elsewhere. Raises UserError where a node does not see one of the ``folders``.
+    ``ray``, an address as for `cluster.connected`, by all cores of a cluster; there, ``parcel`` items travel
+    together, and what a dead node had is done again elsewhere. Raises UserError where a node does not see one
+    of the ``folders``.
     """
     if ray is not None:
-        yield from _over_cluster(function, items, ray, folders)
+        yield from _over_cluster(function, items, ray, folders, parcel)
         return
     count = threads or cores()
     rest = iter(items)
@@ -47,7 +52,7 @@ def each(
 
 
 def _over_cluster(
-    function: Callable[[A], B], items: Iterable[A], address: str, folders: Sequence[Path]
+    function: Callable[[A], B], items: Iterable[A], address: str, folders: Sequence[Path], size: int
 ) -> Iterator[B]:
     with connected(address) as ray:
         # A node that dies is no fault of the item's: it is done again as often as that happens.
@@ -57,7 +62,7 @@ def _over_cluster(
         under_way: deque[Any] = deque()
         while True:
             cpus = sum(node["Resources"].get("CPU", 0) for node in machines(ray))
-            while len(under_way) < UNDER_WAY * max(1, cpus) and (parcel := list(islice(rest, PARCEL))):
+            while len(under_way) < UNDER_WAY * max(1, cpus) and (parcel := list(islice(rest, size))):
                 under_way.append(remote.remote(shared, parcel, list(folders)))
             if not under_way:
                 return

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +11,6 @@ import numpy as np
 
 from plateloop.data_preparation.clean.finding import Finding
 from plateloop.data_preparation.manifest import Record
-from plateloop.data_preparation.parallel import each
 from plateloop.data_preparation.perceptual import perceptual_hash
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
@@ -52,11 +49,6 @@ def look(folder: Path, record: Record) -> Looked:
         reason = f"{frame.width} × {frame.height}, by the manifest {record.width} × {record.height}"
         found = (Finding("size", record.file, reason),)
     return Looked(record, frame, content, shape, found)
-
-
-def look_at_all(folder: Path, records: Iterable[Record], threads: int) -> Iterator[Looked]:
-    """Each record's picture, in order, decoded by ``threads`` at once; few are in memory at a time."""
-    return each(partial(look, folder), records, threads=threads)
 
 
 def cut_off(data: bytes) -> bool:

@@ -7,33 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from plateloop.cores import cores
-from plateloop.data_preparation.clean import boxes, corners, duplicates, texts
-from plateloop.data_preparation.clean.disagreement import compare
-from plateloop.data_preparation.clean.files import Looked, look_at_all
+from plateloop.data_preparation.clean import duplicates
+from plateloop.data_preparation.clean.examine import CleanConfig, Networks, examine
 from plateloop.data_preparation.clean.finding import KINDS, Finding
-from plateloop.data_preparation.manifest import Record, read_manifest
-from plateloop.runtime.cascade import Cascade
-
-
-class CleanConfig(BaseModel):
-    """What counts as a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    least_height: float = Field(10, gt=0, description="height in pixels below which no plate can be read")
-    sure: float = Field(
-        0.6, gt=0, lt=1, description="score from which a network's word counts against a label"
-    )
-    batch: int = Field(8, ge=1, description="pictures that the networks see at once")
-    shown: int = Field(60, ge=1, description="findings of each kind that are kept for the report")
-    threads: int = Field(0, ge=0, description="threads that decode pictures; 0: one a core")
+from plateloop.data_preparation.manifest import read_manifest
 
 
 @dataclass
@@ -46,7 +26,7 @@ class Inspection:
     records: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     rows: dict[int, list[str]] = field(default_factory=dict)
-    lying: dict[int, set[int]] = field(default_factory=dict)
+    lying: dict[int, frozenset[int]] = field(default_factory=dict)
     _worst: dict[str, list[tuple[float, int, Finding]]] = field(default_factory=dict)
 
     def add(self, row: int, found: Iterable[Finding]) -> None:
@@ -73,25 +53,18 @@ class Inspection:
                 yield kind, [finding for *_, finding in sorted(self._worst[kind], reverse=True)]
 
 
-def check_record(record: Record, least_height: float) -> Iterator[Finding]:
-    """All that can be told from the record alone."""
-    yield from boxes.check(record, least_height)
-    yield from corners.check(record)
-    yield from texts.check(record)
-
-
 def inspect(
     source: Path,
     config: CleanConfig,
-    cascade: Cascade | None = None,
+    networks: Networks | None = None,
     out: TextIO | None = None,
-    split: str | None = None,
     tick: Callable[[], None] = lambda: None,
+    ray: str | None = None,
 ) -> Inspection:
-    """Look at every record and picture of the manifest dataset ``source``.
+    """Look at every record and picture of the manifest dataset ``source``, on all cores or, with ``ray``, on
+    those of a cluster at this address.
 
-    With ``cascade`` (loaded with `disagreement.FAINT`) labels are compared with the networks; with ``split``
-    only those of that split. Raises UserError where there is no manifest.
+    With ``networks`` labels are compared with them. Raises UserError where there is no manifest.
     """
     found = Inspection(config.shown, out)
     pictures = duplicates.Pictures()
@@ -99,28 +72,14 @@ def inspect(
     def malformed(place: str, reason: str) -> None:
         found.add(-1, [Finding("malformed", place, reason)])
 
-    looked = look_at_all(source, read_manifest(source, malformed), config.threads or cores())
-    while batch := list(islice(looked, config.batch)):
-        for item in batch:
-            pictures.add(item.record, item.content, item.shape)
-        for row, item in enumerate(batch, found.records):
-            found.add(row, item.findings)
-            found.add(row, check_record(item.record, config.least_height))
-        if cascade is not None:
-            asked = [(row, item) for row, item in enumerate(batch, found.records) if _asked(item, split)]
-            answers = compare(cascade, [item for _, item in asked], config.sure)
-            for (row, _), (findings, lying) in zip(asked, answers, strict=True):
-                found.add(row, findings)
-                if lying:
-                    found.lying[row] = lying
-        found.records += len(batch)
-        for _ in batch:
-            tick()
+    records = read_manifest(source, malformed)
+    for row, item in enumerate(examine(source, records, config, networks, ray)):
+        pictures.add(item.record, item.content, item.shape)
+        found.add(row, item.findings)
+        if item.lying:
+            found.lying[row] = item.lying
+        found.records += 1
+        tick()
     for row, finding in (*duplicates.exact(pictures), *duplicates.near(pictures)):
         found.add(row, [finding])
     return found
-
-
-def _asked(item: Looked, split: str | None) -> bool:
-    """Whether the networks are asked: the picture is sound, and the labels fit it."""
-    return item.frame is not None and not item.findings and (split is None or item.record.split == split)
