@@ -32,10 +32,13 @@ class PlateLayoutConfig(BaseModel):
     upright: float = Field(0.35, description="share that is not turned at all")
     flip: float = Field(0.3, description="share mirrored")
     scale: float = Field(0.2, description="largest log of a further scaling")
-    turn: float = Field(20.0, description="largest rotation, degrees, where corners are known")
-    shear: float = Field(0.15, description="largest shear, where corners are known")
+    turn: float = Field(15.0, description="largest rotation, degrees, where corners are known")
+    shear: float = Field(0.2, description="largest lean of verticals, where corners are known")
+    slope: float = Field(
+        0.3, description="largest rise of horizontals, as seen from the side and above, likewise"
+    )
     perspective: float = Field(0.2, description="largest foreshortening over half the canvas, likewise")
-    gentle: float = Field(0.2, description="share of turn and shear where corners are not known")
+    gentle: float = Field(0.2, description="share of turn, shear and slope where corners are not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ def plate_layout(
     free = np.where(upright, 0, np.where(data.exact[pictures], 1, config.gentle))
     angle = np.radians(rng.uniform(-config.turn, config.turn, batch)) * free
     shear = rng.uniform(-config.shear, config.shear, batch) * free
+    slope = np.tile(np.eye(2), (batch, 1, 1))
+    slope[:, 1, 0] = rng.uniform(-config.slope, config.slope, batch) * free
     scale = np.exp(rng.uniform(-config.scale, config.scale, (batch, 1)) * ~upright[:, None])
     scale = scale * np.exp(rng.uniform(-0.1, 0.1, (batch, 2)) * ~upright[:, None])
     scale[:, 0] *= np.where(rng.random(batch) < config.flip, -1, 1)
@@ -166,7 +171,7 @@ def plate_layout(
     # Everything turns about the window's middle, which keeps its place on the canvas.
     middle = extent * fit / 2
     first = shifted(fit[..., None] * np.eye(2), -(boxes[:, :2] + extent / 2) * fit)
-    turn = shifted(affine(scale, angle, shear), np.zeros((batch, 2)))
+    turn = shifted(affine(scale, angle, shear) @ slope, np.zeros((batch, 2)))
     tilt = np.tile(np.eye(3), (batch, 1, 1))
     tilt[:, 2, :2] = lean / (canvas / 2)
     last = shifted(np.tile(np.eye(2), (batch, 1, 1)), middle)

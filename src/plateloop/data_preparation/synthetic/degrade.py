@@ -14,13 +14,15 @@ def view(rng: np.random.Generator, corners: FloatArray, strength: float = 1.0) -
     """Where a camera might see a flat plate's ``corners`` (4, 2), in pixels of the same size, around 0.
 
     The plate is turned about its three axes before a pinhole camera some plate widths away: by up to about
-    50° sideways, 30° up or down and 20° in the picture, mostly by far less. ``strength`` scales the angles.
+    60° sideways, 45° up or down and 20° in the picture, mostly by far less; seen from the side and above at
+    once, its horizontals slope while its verticals stand. ``strength`` scales the angles.
     """
     flat = corners - corners.mean(0)
     width = float(np.hypot(*(corners[1] - corners[0])))
-    wild = 2.0 if rng.random() < 0.15 else 1.0
-    yaw, pitch, roll = rng.normal(0, 1, 3) * np.radians([16, 10, 5]) * wild * strength
-    yaw, pitch, roll = np.clip([yaw, pitch, roll], -0.95, 0.95)
+    wild = 2.0 if rng.random() < 0.25 else 1.0
+    yaw, pitch = rng.normal(0, 1, 2) * np.radians([20, 15]) * wild * strength
+    roll = rng.normal() * np.radians(5) * min(wild * strength, 2)
+    yaw, pitch, roll = np.clip([yaw, pitch, roll], [-1.05, -0.8, -0.35], [1.05, 0.8, 0.35])
     cos_y, sin_y, cos_p, sin_p = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     x, y = flat[:, 0], flat[:, 1]
     turned = np.stack([x * cos_y, y * cos_p + x * sin_y * sin_p, y * sin_p - x * sin_y * cos_p], 1)

@@ -14,7 +14,7 @@ from plateloop.types import Box, FloatArray, Image
 _MARGIN = 0.35  # surroundings of the quad that are worked on, as a share of its size
 
 
-def quad_in_box(rng: np.random.Generator, box: Box, aspect: float, strength: float = 0.6) -> FloatArray:
+def quad_in_box(rng: np.random.Generator, box: Box, aspect: float, strength: float = 0.8) -> FloatArray:
     """Corners (4, 2) for a plate ``aspect`` times as wide as high, seen at an angle, about filling ``box``.
 
     The quad has the box's centre, and as much of its width or height as fits with a little jitter; so a plate
