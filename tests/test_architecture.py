@@ -13,7 +13,7 @@ import pytest
 import plateloop
 
 SOURCE = Path(plateloop.__file__).parent
-FOUNDATION = {"types", "geometry", "frame", "errors", "text", "cores"}
+FOUNDATION = {"types", "geometry", "header", "frame", "errors", "text", "cores"}
 ALLOWED = {
     "types": {"errors"},
     "errors": set(),
@@ -22,7 +22,8 @@ ALLOWED = {
     "web": {"errors"},
     "cluster": {"errors"},
     "geometry": {"types", "errors"},
-    "frame": {"types", "geometry", "errors"},
+    "header": set(),
+    "frame": {"types", "geometry", "header", "errors"},
     "weights": set(),
     "runtime": FOUNDATION | {"weights"},
     "networks": FOUNDATION,

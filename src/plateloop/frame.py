@@ -7,11 +7,9 @@ Python's lock, so that threads run side by side.
 
 from __future__ import annotations
 
-import struct
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +18,7 @@ import numpy as np
 
 from plateloop.errors import UserError
 from plateloop.geometry import Letterbox, corners_to_boxes
+from plateloop.header import read_header
 from plateloop.types import FloatArray, Image, IntArray
 
 Matrix = Literal["bt601", "bt709"]
@@ -243,18 +242,17 @@ def read_image(path: Path | str) -> Frame:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path}: a pipe or device, not a file")  # a pipe would be waited for
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            width, height, whole = _header(data)
+        header = read_header(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except ValueError:  # what cannot be mapped has no length
+    except ValueError:
         raise UserError(f"{path}: the file is empty") from None
-    if width * height > MAX_PIXELS:
-        limit = MAX_PIXELS // 1_000_000
-        raise UserError(f"{path}: {width}×{height} is above the limit of {limit} megapixels; scale it down")
-    picture = _decoded(path) if whole else None
+    if header.width * header.height > MAX_PIXELS:
+        size, limit = f"{header.width}×{header.height}", MAX_PIXELS // 1_000_000
+        raise UserError(f"{path}: {size} is above the limit of {limit} megapixels; scale it down")
+    picture = _decoded(path) if header.whole else None
     if picture is None:
         known = not _has_utf8_name(path) or cv2.haveImageReader(str(path))
         fault = "damaged, cut off or of an unsupported kind" if known else "not a picture that can be read"
@@ -277,63 +275,3 @@ def _decoded(path: Path) -> Image | None:
 def _has_utf8_name(path: Path) -> bool:
     # OpenCV (5.0.0) crashes on any other name.
     return str(path).encode(errors="replace").decode() == str(path)
-
-
-def _header(data: mmap) -> tuple[int, int, bool]:
-    """Width and height by the header of the common formats, 0 where it does not tell, and whether the file
-    is whole as far as that can be told without decoding.
-
-    OpenCV cannot look before it decodes, and takes half a JPEG for a picture.
-    """
-    head = data[:64]
-    try:
-        if head.startswith(b"\x89PNG"):
-            end = data.rfind(b"IEND")  # the last chunk's name, its checksum follows
-            return *struct.unpack(">2I", head[16:24]), 0 < end <= len(data) - 8
-        if head.startswith(b"BM"):
-            width, height = struct.unpack("<2i", head[18:26])
-            return abs(width), abs(height), True
-        if head[8:15] == b"WEBPVP8":
-            return *_webp_size(head), True
-        if head[:4] in (b"II*\0", b"MM\0*"):
-            return *_tiff_size(data, "<" if head[:1] == b"I" else ">"), True
-        if head.startswith(b"\xff\xd8"):
-            return _jpeg_size(data)
-    except (struct.error, KeyError):
-        return 0, 0, False
-    return 0, 0, True
-
-
-def _webp_size(head: bytes) -> tuple[int, int]:
-    kind = head[12:16]
-    if kind == b"VP8X":
-        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
-    if kind == b"VP8L":
-        (bits,) = struct.unpack("<I", head[21:25])
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    width, height = struct.unpack("<2H", head[26:30])
-    return width & 0x3FFF, height & 0x3FFF
-
-
-def _tiff_size(data: mmap, order: str) -> tuple[int, int]:
-    (start,) = struct.unpack_from(f"{order}I", data, 4)
-    (count,) = struct.unpack_from(f"{order}H", data, start)
-    tags = {}
-    for place in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind = struct.unpack_from(f"{order}2H", data, place)
-        (tags[tag],) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, place + 8)
-    return tags[256], tags[257]
-
-
-def _jpeg_size(data: mmap) -> tuple[int, int, bool]:
-    # ISO/IEC 10918-1, annex B: segments up to the first scan; no end-of-image marker can hide in a scan.
-    width = height = 0
-    place = 2
-    while True:
-        marker, length = struct.unpack_from(">2H", data, place)
-        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
-            height, width = struct.unpack_from(">2H", data, place + 5)
-        if marker == 0xFFDA:
-            return width, height, data.rfind(b"\xff\xd9", place) > 0
-        # Fill bytes may stand before a marker.
-        place += 1 if marker == 0xFFFF else 2 + length

@@ -24,12 +24,13 @@ from plateloop.data_preparation.clean.disagreement import (
     seen_lying,
 )
 from plateloop.data_preparation.clean.examine import CleanConfig, check_record
-from plateloop.data_preparation.clean.files import cut_off, look
+from plateloop.data_preparation.clean.files import look
 from plateloop.data_preparation.clean.fix import fix, mend, undo
 from plateloop.data_preparation.clean.inspect import inspect
 from plateloop.data_preparation.clean.page import write_page
 from plateloop.data_preparation.manifest import NAME, Plate, Record, Vehicle, read_manifest, write_manifest
 from plateloop.errors import UserError
+from plateloop.header import parse
 from plateloop.runtime.cascade import Cascade
 from plateloop.types import Box, Corners, Detections, Image, Reading
 
@@ -173,9 +174,9 @@ def test_a_picture_that_is_cut_off_is_told(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), picture(1))
     whole = path.read_bytes()
-    assert not cut_off(whole)
+    assert parse(whole).whole
     for share in (0.5, 0.9, 0.99):
-        assert cut_off(whole[: int(len(whole) * share)])
+        assert not parse(whole[: int(len(whole) * share)]).whole
     path.write_bytes(whole[: len(whole) // 2])
     looked = look(tmp_path, record(file=path.name))
     assert [finding.kind for finding in looked.findings] == ["truncated"] and looked.frame is None
@@ -185,8 +186,8 @@ def test_the_end_of_a_thumbnail_is_not_the_pictures() -> None:
     whole = cv2.imencode(".jpg", picture(1))[1].tobytes()
     inner = b"Exif\0\0" + whole
     outer = whole[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + whole[2:]
-    assert not cut_off(outer)
-    assert cut_off(outer[:-10])
+    assert parse(outer).whole
+    assert not parse(outer[:-10]).whole
 
 
 @pytest.fixture

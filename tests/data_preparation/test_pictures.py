@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import struct
+import io
+from datetime import datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image as Pillow
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plateloop.data_preparation.pictures import FlatNames, locate, place, size, split_of, walk
 from plateloop.errors import UserError
+from plateloop.frame import read_image
+from plateloop.header import Header, parse, read_header
 
 RNG = np.random.default_rng(7)
 NOISE = RNG.integers(0, 255, (37, 91, 3), np.uint8)
-
-
-def exif(jpeg: bytes, orientation: int, order: str) -> bytes:
-    """``jpeg`` with an EXIF segment that holds another tag and then the orientation."""
-    mark = b"II" if order == "<" else b"MM"
-    entries = struct.pack(f"{order}HHIHH", 0x0100, 3, 1, 5, 0)
-    entries += struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
-    tiff = mark + struct.pack(f"{order}HIH", 42, 8, 2) + entries + struct.pack(f"{order}I", 0)
-    payload = b"Exif\0\0" + tiff
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:]
 
 
 @pytest.mark.parametrize(
@@ -44,14 +40,40 @@ def test_size_is_that_of_the_decoded_picture(suffix: str, flags: list[int], tmp_
     assert size(path) == (91, 37)
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_size_follows_exif_orientation_as_decoding_does(orientation: int, order: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(exif(cv2.imencode(".jpg", NOISE)[1].tobytes(), orientation, order))
-    picture = cv2.imread(str(path))
-    assert picture is not None
-    assert size(path) == (picture.shape[1], picture.shape[0])
+def test_size_follows_exif_orientation_as_decoding_does(
+    orientation: int, suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769)[0x9003] = "2024:05:06 07:08:09"
+    Pillow.fromarray(NOISE).save(path, exif=exif)
+    frame = read_image(path)
+    assert size(path) == (frame.width, frame.height)
+    # Pillow leaves it out of TIFF.
+    assert suffix == ".tif" or read_header(path).taken == datetime(2024, 5, 6, 7, 8, 9)
+
+
+@pytest.mark.parametrize("said", ["0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday"])
+def test_a_clock_that_was_never_set_says_nothing(said: str, tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif.get_ifd(0x8769)[0x9003] = said
+    Pillow.fromarray(NOISE).save(tmp_path / "a.jpg", exif=exif)
+    assert read_header(tmp_path / "a.jpg") == Header(91, 37)
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+def test_any_bytes_have_a_header(noise: bytes, place: int) -> None:
+    for suffix in (".jpg", ".png", ".webp", ".tif", ".bmp"):
+        whole = io.BytesIO()
+        exif = Pillow.Exif()
+        exif.get_ifd(0x8769)[0x9003] = "2024:05:06 07:08:09"
+        Pillow.fromarray(NOISE).save(whole, Pillow.registered_extensions()[suffix], exif=exif)
+        data = whole.getvalue()
+        parse(data[:place] + noise + data[place + len(noise) :])
+        parse(data[:2] + noise)
 
 
 def test_size_of_webp_with_alpha(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import cv2
 
 from plateloop.errors import UserError
+from plateloop.header import Header, read_header
 
 Split = Literal["train", "val", "test"]
 
@@ -96,79 +96,14 @@ def size(path: Path) -> tuple[int, int]:
 
     Formats without a known header are decoded. Raises ValueError where it is no picture.
     """
-    with path.open("rb") as file:
-        head = file.read(32)
-        found: tuple[int, int] | None = None
-        try:
-            if head.startswith(b"\x89PNG\r\n\x1a\n"):
-                width, height = struct.unpack(">II", head[16:24])
-                found = width, height
-            elif head.startswith(b"\xff\xd8"):
-                found = _jpeg_size(file)
-            elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-                found = _webp_size(head)
-        except struct.error:
-            raise ValueError("truncated picture") from None
-    if found is None:
+    header = read_header(path)
+    width, height = header.width, header.height
+    if header == Header():
         picture = cv2.imread(str(path))
-        found = (0, 0) if picture is None else (picture.shape[1], picture.shape[0])
-    width, height = found
+        width, height = (0, 0) if picture is None else (picture.shape[1], picture.shape[0])
     if width < 1 or height < 1:
-        raise ValueError("no picture that can be read")
+        raise ValueError("no picture that can be read" if header.whole else "truncated picture")
     return width, height
-
-
-def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
-    # ISO/IEC 10918-1, B.1: segments are a marker, a length that counts itself, and a payload.
-    file.seek(2)
-    turned = False
-    while True:
-        byte = file.read(1)
-        while byte and byte != b"\xff":
-            byte = file.read(1)
-        while byte == b"\xff":
-            byte = file.read(1)
-        if not byte:
-            raise ValueError("truncated picture")
-        marker = byte[0]
-        if marker in (0x01, *range(0xD0, 0xD9)):
-            continue
-        (length,) = struct.unpack(">H", file.read(2))
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">xHH", file.read(5))
-            return (height, width) if turned else (width, height)
-        if marker == 0xE1:
-            turned = _exif_turned(file.read(length - 2))
-        else:
-            file.seek(length - 2, os.SEEK_CUR)
-
-
-def _exif_turned(payload: bytes) -> bool:
-    """Whether EXIF's orientation (TIFF tag 0x0112) swaps width and height: values 5 to 8."""
-    if not payload.startswith(b"Exif\0\0") or len(payload) < 16:
-        return False
-    tiff = payload[6:]
-    order = "<" if tiff[:2] == b"II" else ">"
-    (offset,) = struct.unpack(f"{order}I", tiff[4:8])
-    (entries,) = struct.unpack(f"{order}H", tiff[offset : offset + 2].ljust(2, b"\0"))
-    for index in range(entries):
-        entry = tiff[offset + 2 + 12 * index : offset + 14 + 12 * index]
-        if len(entry) == 12 and struct.unpack(f"{order}H", entry[:2])[0] == 0x0112:
-            return 5 <= int(struct.unpack(f"{order}H", entry[8:10])[0]) <= 8
-    return False
-
-
-def _webp_size(head: bytes) -> tuple[int, int] | None:
-    kind = head[12:16]
-    if kind == b"VP8 ":
-        width, height = struct.unpack("<HH", head[26:30])
-        return width & 0x3FFF, height & 0x3FFF
-    if kind == b"VP8L":
-        (bits,) = struct.unpack("<I", head[21:25])
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if kind == b"VP8X":
-        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
-    return None
 
 
 def place(source: Path, target: Path, link: bool = False) -> Path:
