@@ -73,7 +73,8 @@ class Guard:
     """ASGI middleware that refuses foreign pages and adds the headers of safety to every answer.
 
     ``hosts`` are the names by which the server may be called (against pages of other sites that let their own
-    name point here), None: any. What changes something must be JSON from the server's own page.
+    name point here), None: any. What changes something must be JSON, or a file's bytes, from the server's own
+    page (browsers ask before they send either kind to a foreign server).
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str] | None) -> None:
@@ -111,7 +112,7 @@ class Guard:
         if method not in ("GET", "HEAD"):
             foreign = origin is not None and urlsplit(origin).netloc != host
             kind = headers.get("content-type", "").partition(";")[0]
-            if foreign or kind != "application/json":
+            if foreign or kind not in ("application/json", "application/octet-stream"):
                 return 403, "only JSON from this server's own page may change anything"
         return 0, ""
 

@@ -126,7 +126,10 @@ def labeler(browser: Any, template: Path, toy_weights: Path, tmp_path: Path) -> 
         page.on("pageerror", lambda error: faults.append(str(error)))
         # Only what this server serves is ever asked for.
         page.on(
-            "request", lambda request: request.url.startswith((url, "data:")) or faults.append(request.url)
+            "request",
+            lambda request: (
+                request.url.startswith((url, "data:", f"blob:{url}")) or faults.append(request.url)
+            ),
         )
         page.goto(url)
         page.locator("#list .entry.current").wait_for()
@@ -279,3 +282,44 @@ def test_texts_are_confirmed_from_the_keyboard_alone(labeler: Labeler) -> None:
     assert None in by_people
     assert sorted(str(plate.text) for plate in saved if plate.annotation is None) == sorted(texts[4:])
     labeler.stop()
+
+
+def test_labels_go_to_another_tool_and_come_back(labeler: Labeler, tmp_path: Path) -> None:
+    page, dialog = labeler.page, labeler.page.locator("#exchange")
+    labeler.keys("v")
+    labeler.drag((100, 100), (300, 250))
+    (drawn,) = labeler.record(0).vehicles
+    labeler.keys("Control+o")
+    with page.expect_download() as download:
+        dialog.locator("[data-format=cvat]").click()
+    dialog.get_by_text("was handed to the browser").wait_for()
+    assert download.value.suggested_filename.startswith("data-")
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    labeler.keys("Escape")
+    # There, cars become vans; here, picture 1 gets a plate meanwhile.
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('label="car"', 'label="van"'), encoding="utf-8")
+    labeler.keys("n")
+    page.locator("#file", has_text="street/1.jpg").wait_for()
+    labeler.keys("p")
+    labeler.drag((400, 230), (460, 250))
+    here = labeler.record(1)
+    labeler.keys("Control+o")
+    dialog.locator("#import-file").set_input_files(path)
+    dialog.get_by_text("2 pictures taken over").wait_for()
+    conflict = dialog.locator("[data-file='street/1.jpg']")
+    assert "here: 2 vehicles, 1 plate: –" in conflict.inner_text()
+    assert "file: 2 vehicles, 0 plates" in conflict.inner_text()
+    assert labeler.record(1) == here
+    conflict.get_by_text("Take the file's").click()
+    dialog.get_by_text("3 pictures taken over").wait_for()
+    assert conflict.count() == 0
+    dialog.locator("#import-file").set_input_files({"name": "x.txt", "mimeType": "", "buffer": b"hello"})
+    dialog.get_by_text("x.txt: neither Label Studio's JSON nor CVAT's XML").wait_for()
+    labeler.keys("Escape")
+    page.locator("#panel .object", has_text="van").first.wait_for()
+    records = labeler.stop()
+    assert [vehicle.label for record in records[:3] for vehicle in record.vehicles] == ["van"] * 5
+    assert records[0].vehicles == (drawn.model_copy(update={"label": "van"}),)
+    assert records[1].plates == ()

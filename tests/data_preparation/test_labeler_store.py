@@ -194,6 +194,13 @@ def test_one_labeler_a_folder(folder: Path, tmp_path: Path) -> None:
         Store(tmp_path / "elsewhere")
 
 
+def test_nothing_is_left_behind_where_there_is_nothing_to_label(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("not JSON\n")
+    with pytest.raises(UserError, match="no picture to label"):
+        Store(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
 def test_a_full_disk_is_told_and_leaves_no_half_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(folder)
     paint(store, 0, "red")

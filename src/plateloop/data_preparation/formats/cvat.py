@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -31,6 +31,10 @@ from plateloop.errors import UserError
 
 HOLDS = holds.ALL
 
+Find = Callable[[str, str], tuple[str, tuple[int, int]]]
+"""Gives the manifest's name and the size of the picture that an <image> names, from that name and its subset;
+ValueError where there is none."""
+
 _PICTURE = "picture"
 _FIELDS = ("source", "license", "region", "sequence")
 
@@ -43,20 +47,30 @@ def read(folder: Path, report: Report) -> Iterator[Record]:
     found = False
     for path in walk(folder, frozenset({".xml"})):
         found = True
-        yield from _records(path, folder, report)
+        yield from read_images(path, relative(path, folder), _finder(path, folder), report)
     if not found:
         raise UserError(f"{folder}: no XML file there, as CVAT for images has")
 
 
-def _records(path: Path, folder: Path, report: Report) -> Iterator[Record]:
-    name = relative(path, folder)
+def _finder(path: Path, folder: Path) -> Find:
+    base = relative(path.parent, folder)
+
+    def find(name: str, subset: str) -> tuple[str, tuple[int, int]]:
+        picture = locate(folder, name, "images", f"images/{subset}", base, f"{base}/images")
+        return relative(picture, folder), size(picture)
+
+    return find
+
+
+def read_images(path: Path, name: str, find: Find, report: Report) -> Iterator[Record]:
+    """The pictures of one file, which is ``name`` to the user; ``find`` says which picture is meant."""
     images = 0
     try:
         for _, node in ET.iterparse(path):
             if node.tag == "image":
                 images += 1
                 label = f"{name}: {node.get('name', node.get('id'))}"
-                record = report.attempt(label, _record, node, path, folder, report)
+                record = report.attempt(label, _record, node, find, report)
                 node.clear()
                 if record is not None:
                     yield record
@@ -68,12 +82,9 @@ def _records(path: Path, folder: Path, report: Report) -> Iterator[Record]:
         report.skip(name, "no CVAT for images: no <image>")
 
 
-def _record(node: ET.Element, path: Path, folder: Path, report: Report) -> Record:
+def _record(node: ET.Element, find: Find, report: Report) -> Record:
     subset = (node.get("subset") or "").lower()
-    base = relative(path.parent, folder)
-    stated = node.attrib["name"]
-    picture = locate(folder, stated, "images", f"images/{subset}", base, f"{base}/images")
-    width, height = size(picture)
+    file, (width, height) = find(node.attrib["name"], subset)
     said = tuple(int(float(node.get(side) or 0)) for side in ("width", "height"))
     if all(said) and said != (width, height):
         raise ValueError(f"says {said[0]}×{said[1]}, the picture has {width}×{height}")
@@ -93,10 +104,10 @@ def _record(node: ET.Element, path: Path, folder: Path, report: Report) -> Recor
             found += [shape] if shape else []
             report.lost[f"shapes of kind {child.tag}"] += shape is None
     return Record(
-        file=relative(picture, folder),
+        file=file,
         width=width,
         height=height,
-        split=SPLITS.get(subset) or split_of(relative(picture, folder)),
+        split=SPLITS.get(subset) or split_of(file),
         attributes=extra,
         **fields,
         **objects(found),
@@ -136,6 +147,23 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
     The file's head declares the labels and attributes that a CVAT project needs for the import; ``records``
     is gone through twice for it.
     """
+
+    def placed(record: Record) -> str:
+        name = record.file.removeprefix("images/")
+        place(source / record.file, target / "images" / name, link)
+        report.written += 1
+        return name
+
+    target.mkdir(parents=True, exist_ok=True)
+    partial = target / "annotations.partial"
+    with partial.open("w", encoding="utf-8") as out:
+        out.writelines(document(records, placed))
+    partial.replace(target / "annotations.xml")
+
+
+def document(records: Iterable[Record], name: Callable[[Record], str]) -> Iterator[str]:
+    """A CVAT file, in parts; ``name`` gives a picture's name in the task, and ``records`` is gone through
+    twice."""
     declared: dict[str, dict[str, None]] = {}
     for record in records:
         for shape in shapes(record):
@@ -144,18 +172,11 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
             declared.setdefault(tag, {})
         if picture := _picture(record):
             declared.setdefault(_PICTURE, {}).update(dict.fromkeys(picture))
-    target.mkdir(parents=True, exist_ok=True)
-    partial = target / "annotations.partial"
-    with partial.open("w", encoding="utf-8") as out:
-        out.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
-        out.write(_meta(declared))
-        for index, record in enumerate(records):
-            name = record.file.removeprefix("images/")
-            place(source / record.file, target / "images" / name, link)
-            out.write(_image(index, name, record))
-            report.written += 1
-        out.write("</annotations>\n")
-    partial.replace(target / "annotations.xml")
+    yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
+    yield _meta(declared)
+    for index, record in enumerate(records):
+        yield _image(index, name(record), record)
+    yield "</annotations>\n"
 
 
 def _said(shape: Shape) -> dict[str, str]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -33,6 +35,9 @@ from plateloop.errors import UserError
 
 HOLDS = holds.ALL
 
+Find = Callable[[str], tuple[str, tuple[int, int]]]
+"""Gives the manifest's name and the size of the picture that a task names; ValueError where there is none."""
+
 _FIELDS = ("source", "license", "region", "sequence", "split", "texts", "tags")
 _LOCAL = "/data/local-files/?d="
 
@@ -45,14 +50,22 @@ def read(folder: Path, report: Report) -> Iterator[Record]:
     found = False
     for path in walk(folder, frozenset({".json"})):
         found = True
-        name = relative(path, folder)
-        tasks = report.attempt(name, _load, path)
-        for index, task in enumerate(tasks or (), 1):
-            record = report.attempt(f"{name}: task {_id(task, index)}", _record, task, folder, report)
-            if record is not None:
-                yield record
+        yield from read_tasks(path, relative(path, folder), partial(_find, folder), report)
     if not found:
         raise UserError(f"{folder}: no JSON file there, as Label Studio exports")
+
+
+def read_tasks(path: Path, name: str, find: Find, report: Report) -> Iterator[Record]:
+    """The pictures of one export, which is ``name`` to the user; ``find`` says which picture is meant."""
+    for index, task in enumerate(report.attempt(name, _load, path) or (), 1):
+        record = report.attempt(f"{name}: task {_id(task, index)}", _record, task, find, report)
+        if record is not None:
+            yield record
+
+
+def _find(folder: Path, name: str) -> tuple[str, tuple[int, int]]:
+    picture = locate(folder, name, "images")
+    return relative(picture, folder), size(picture)
 
 
 def _load(path: Path) -> list[Any]:
@@ -68,19 +81,17 @@ def _id(task: Any, index: int) -> Any:
     return task.get("id", index) if isinstance(task, dict) else index
 
 
-def _record(task: dict[str, Any], folder: Path, report: Report) -> Record:
+def _record(task: dict[str, Any], find: Find, report: Report) -> Record:
     data = task["data"]
     url = next((data[key] for key in ("image", "img", "picture", "ocr", "captioning") if key in data), None)
     if not isinstance(url, str):
         raise ValueError("lacks data.image")
-    picture = _locate(folder, url)
-    width, height = size(picture)
+    file, (width, height) = _named(url, find)
     done = [a for a in task.get("annotations") or () if not a.get("was_cancelled")]
     if not done:
         raise ValueError("no annotation")
     report.lost["further annotations"] += len(done) > 1
     found = _shapes(done[-1]["result"], (width, height), report)
-    file = relative(picture, folder)
     fields: dict[str, Any] = {key: data[key] for key in _FIELDS if data.get(key)}
     known = {*_FIELDS, "image", "img", "picture", "ocr", "captioning"}
     extra = {key: word(value) for key, value in data.items() if key not in known}
@@ -94,14 +105,14 @@ def _record(task: dict[str, Any], folder: Path, report: Report) -> Record:
     )
 
 
-def _locate(folder: Path, url: str) -> Path:
+def _named(url: str, find: Find) -> tuple[str, tuple[int, int]]:
     parts = urlsplit(url)
     path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
     try:
-        return locate(folder, path, "images")
+        return find(path)
     except ValueError:
         # An upload got eight hexadecimal digits before its name.
-        return locate(folder, re.sub(r"^[0-9a-f]{8}-", "", path.rpartition("/")[2]), "images")
+        return find(re.sub(r"^[0-9a-f]{8}-", "", path.rpartition("/")[2]))
 
 
 def _shapes(results: list[dict[str, Any]], picture: tuple[int, int], report: Report) -> list[Shape]:
@@ -149,28 +160,55 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
 
     The tasks name their pictures as local files below the storage's root ``images``.
     """
-    labels: set[str] = set()
-    words: set[str] = set()
+
+    def placed(record: Record) -> str:
+        name = f"images/{record.file.removeprefix('images/')}"
+        place(source / record.file, target / name, link)
+        report.written += 1
+        return name
+
+    interface = Interface()
     target.mkdir(parents=True, exist_ok=True)
-    partial = target / "tasks.partial"
-    with partial.open("w", encoding="utf-8") as out:
-        out.write("[")
-        for index, record in enumerate(records, 1):
-            name = record.file.removeprefix("images/")
-            place(source / record.file, target / "images" / name, link)
-            results = list(_results(record))
-            for row in results:
-                labels.update(row["value"].get("rectanglelabels", row["value"].get("polygonlabels", ())))
-                words |= {row["from_name"]} if row["type"] == "textarea" else set()
-            data = {"image": f"{_LOCAL}{quote(f'images/{name}')}"}
-            said = {key: getattr(record, key) for key in _FIELDS}
-            data |= {key: value for key, value in said.items() if value} | record.attributes
-            task = {"id": index, "data": data, "annotations": [{"id": index, "result": results}]}
-            out.write(("," if index > 1 else "") + "\n" + json.dumps(task, ensure_ascii=False))
-            report.written += 1
-        out.write("\n]\n")
-    partial.replace(target / "tasks.json")
-    (target / "config.xml").write_text(_config(labels, words), encoding="utf-8")
+    unfinished = target / "tasks.partial"
+    with unfinished.open("w", encoding="utf-8") as out:
+        out.writelines(tasks(records, placed, interface))
+    unfinished.replace(target / "tasks.json")
+    (target / "config.xml").write_text(interface.xml(), encoding="utf-8")
+
+
+@dataclass
+class Interface:
+    """The labels, and the words about a region, that a project's labelling interface must have."""
+
+    labels: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+
+    def add(self, results: Iterable[dict[str, Any]]) -> None:
+        """Have what a task's results need."""
+        for row in results:
+            self.labels.update(row["value"].get("rectanglelabels", row["value"].get("polygonlabels", ())))
+            self.words |= {row["from_name"]} if row["type"] == "textarea" else set()
+
+    def xml(self) -> str:
+        """The interface as Label Studio's settings of a project take it."""
+        return _config(self.labels, self.words)
+
+
+def tasks(
+    records: Iterable[Record], name: Callable[[Record], str], interface: Interface | None = None
+) -> Iterator[str]:
+    """A Label Studio file, in parts; ``name`` gives a picture's path below the storage's root."""
+    yield "["
+    for index, record in enumerate(records, 1):
+        data: dict[str, Any] = {"image": f"{_LOCAL}{quote(name(record))}"}
+        said = {key: getattr(record, key) for key in _FIELDS}
+        data |= {key: value for key, value in said.items() if value} | record.attributes
+        results = list(_results(record))
+        if interface is not None:
+            interface.add(results)
+        task = {"id": index, "data": data, "annotations": [{"id": index, "result": results}]}
+        yield ("," if index > 1 else "") + "\n" + json.dumps(task, ensure_ascii=False)
+    yield "\n]\n"
 
 
 def _results(record: Record) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
 
 from plateloop.data_preparation.labeler.drafts import Drafts, reading_draft
+from plateloop.data_preparation.labeler.exchange_routes import exchange_routes
+from plateloop.data_preparation.labeler.index import State
 from plateloop.data_preparation.labeler.journal import version
 from plateloop.data_preparation.labeler.store import ConflictError, Store
 from plateloop.data_preparation.labeler.views import Pictures
@@ -22,8 +24,6 @@ from plateloop.data_preparation.manifest import Plate, Record
 from plateloop.errors import UserError
 from plateloop.runtime.card import load_card, package_card
 from plateloop.web import Guard
-
-State = Literal["all", "todo", "done"]
 
 SHOWN_AS_THEY_ARE = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
@@ -251,6 +251,7 @@ def create_app(store: Store, pictures: Pictures, drafts: Drafts, hosts: frozense
             "reading": reading,
         }
 
+    app.include_router(exchange_routes(store))
     app.mount("/", StaticFiles(directory=str(files(__package__) / "static"), html=True))
     return app
 

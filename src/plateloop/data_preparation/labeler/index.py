@@ -7,12 +7,16 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from plateloop.data_preparation.manifest import NAME, Plate, Record, fault
+
+State = Literal["all", "todo", "done"]
+"""Which pictures, or plates: all, or those that a person has or has not dealt with."""
 
 REVIEWED = "reviewed"
 """The tag of a picture that a person has declared done."""

@@ -1,8 +1,9 @@
 """The journal: every edit of a dataset's labels, in the order in which they were made, never rewritten.
 
-``labels.journal.jsonl`` lies beside the manifest. A line is an edit (the whole record as it became, and the
-version that it replaced) or a mark that says that all edits before it stand in the manifest. A line is on the
-disk (fsync) before the edit counts as made; half a line, as a crash leaves it, was never one.
+``labels.journal.jsonl`` lies beside the manifest. A line is an edit (the whole record as it became, the
+version that it replaced, and what that was where no edit before it led there) or a mark that says that all
+edits before it stand in the manifest. A line is on the disk (fsync) before the edit counts as made; half a
+line, as a crash leaves it, was never one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +32,15 @@ def version(record: Record) -> str:
 
 
 class Edit(BaseModel):
-    """A line of the journal: ``record`` took the place of what had the version ``base``."""
+    """A line of the journal: ``record`` took the place of what had the version ``base``, which was ``before``
+    (None where an edit since the last mark led to it)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     time: str
     base: str
     record: Record
+    before: Record | None = None
 
 
 @dataclass(slots=True)
@@ -98,12 +101,20 @@ class Journal:
                 except (ValueError, TypeError, ValidationError):
                     continue
 
-    def append(self, base: str, record: Record) -> Edit:
-        """Make an edit last: it is on the disk when this returns."""
-        edit = Edit(time=now(), base=base, record=record)
-        head = json.dumps({"time": edit.time, "base": base})
-        self._write(f'{head[:-1]}, "record": {dump(record)}}}\n'.encode())
-        return edit
+    def versions(self, wanted: set[str]) -> dict[str, Record]:
+        """The records that once had the versions ``wanted``, as far as the journal has them."""
+        found = {}
+        for entry in self.entries():
+            if isinstance(entry, Edit):
+                if entry.before is not None and entry.base in wanted:
+                    found[entry.base] = entry.before
+                if (after := version(entry.record)) in wanted:
+                    found[after] = entry.record
+        return found
+
+    def append(self, edits: Sequence[Edit]) -> None:
+        """Make edits last, all or none: they are on the disk when this returns."""
+        self._write("".join(map(_line, edits)).encode())
 
     def mark(self, folded: int, conflicts: list[str]) -> None:
         """Say that all edits so far stand in the manifest, but those of the files in ``conflicts``."""
@@ -111,8 +122,9 @@ class Journal:
         self._write(f"{line}\n".encode())
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal; who still writes gets an OSError."""
         os.close(self._file)
+        self._file = -1
 
     def _write(self, line: bytes) -> None:
         """Append ``line`` whole or not at all. Raises OSError where the disk is full or gone."""
@@ -125,6 +137,12 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, size)
             raise
+
+
+def _line(edit: Edit) -> str:
+    head = json.dumps({"time": edit.time, "base": edit.base})[:-1]
+    before = f', "before": {dump(edit.before)}' if edit.before else ""
+    return f'{head}, "record": {dump(edit.record)}{before}}}\n'
 
 
 def now() -> str:

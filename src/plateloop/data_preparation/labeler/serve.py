@@ -11,7 +11,6 @@ from plateloop.data_preparation.labeler.app import create_app
 from plateloop.data_preparation.labeler.drafts import Drafts
 from plateloop.data_preparation.labeler.store import Store
 from plateloop.data_preparation.labeler.views import Pictures
-from plateloop.errors import UserError
 from plateloop.web import address_of, listen, names_of
 
 
@@ -33,8 +32,6 @@ def serve(
     """
     store = Store(folder)
     try:
-        if not len(store):
-            raise UserError(f"{folder}: no picture to label; make records with `plateloop data import`")
         listening = listen(host, port)
         with listening:
             pictures = Pictures(folder, follow_links)

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from plateloop.data_preparation.labeler.index import Index, build, read_lines
-from plateloop.data_preparation.labeler.journal import Journal, Pending, sync_folder, version
+from plateloop.data_preparation.labeler.journal import Edit, Journal, Pending, now, sync_folder, version
 from plateloop.data_preparation.manifest import NAME, Plate, Record, dump
 from plateloop.errors import UserError
 from plateloop.types import Box
@@ -46,9 +46,13 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open ``folder``. Raises UserError where it has no manifest or another labeler has it open."""
+        """Open ``folder``. Raises UserError where it has no manifest, or one without a record, and where
+        another labeler has it open."""
         if not (folder / NAME).is_file():
             raise UserError(f"{folder}: no {NAME} there; make one with `plateloop data import`")
+        # Asked before the journal is begun: nothing is left behind.
+        if not any(isinstance(record, Record) for _, _, record in read_lines(folder / NAME)):
+            raise UserError(f"{folder}: no picture to label; make records with `plateloop data import`")
         self.folder = folder
         self.lock = RLock()
         self._journal = Journal(folder)
@@ -91,22 +95,45 @@ class Store:
         that are none, OSError where it could not be written.
         """
         with self.lock:
-            if len(self._rows) >= FOLD_AFTER:
-                self.fold()
+            self.relieve()
             old = self.record(row)
             if version(old) != base:
                 raise ConflictError(old)
             check(old, record)
-            if record == old:
-                return old
-            edit = self._journal.append(base, record)
-            if record.file in self._pending:
-                self._pending[record.file].then(edit)
-            else:
-                self._pending[record.file] = Pending([base, version(record)], record)
-            self.index.change(row, old, record)
-            self._rows[row] = record
+            if record != old:
+                self.put_all({row: record})
             return record
+
+    def put_all(self, records: Mapping[int, Record]) -> None:
+        """Replace the records of several rows, all or none; what is there now the caller has seen (and holds
+        ``lock``) and has passed `check`.
+
+        Raises OSError where they could not be written.
+        """
+        with self.lock:
+            old = {row: self.record(row) for row in records}
+            time = now()
+            edits = {
+                row: Edit(
+                    time=time,
+                    base=version(old[row]),
+                    record=record,
+                    before=None if record.file in self._pending else old[row],
+                )
+                for row, record in records.items()
+            }
+            self._journal.append(list(edits.values()))
+            for row, edit in edits.items():
+                if edit.record.file in self._pending:
+                    self._pending[edit.record.file].then(edit)
+                else:
+                    self._pending[edit.record.file] = Pending([edit.base, version(edit.record)], edit.record)
+                self.index.change(row, old[row], edit.record)
+                self._rows[row] = edit.record
+
+    def earlier(self, versions: set[str]) -> dict[str, Record]:
+        """The records that once had these versions, as far as the history of edits has them."""
+        return self._journal.versions(versions)
 
     def put_plate(self, row: int, number: int, base: Plate, plate: Plate) -> Record:
         """Replace one plate of a row, if it still is ``base``, whatever else of the record has changed.
@@ -119,6 +146,12 @@ class Store:
                 raise ConflictError(old)
             plates = (*old.plates[:number], plate, *old.plates[number + 1 :])
             return self.put(row, version(old), old.model_copy(update={"plates": plates}))
+
+    def relieve(self) -> None:
+        """Fold where many edits wait; rows may get new numbers."""
+        with self.lock:
+            if len(self._rows) >= FOLD_AFTER:
+                self.fold()
 
     def fold(self) -> int:
         """Write all edits into the manifest, whole or not at all; returns how many pictures changed."""

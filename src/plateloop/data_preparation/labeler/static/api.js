@@ -31,6 +31,20 @@ export const api = {
   draft: (row) => call("GET", `/api/records/${row}/draft`),
   wall: (state, order) => call("POST", "/api/walls", { state, order }),
   wallPage: (wall, start, count) => call("GET", `/api/walls/${wall}?start=${start}&count=${count}`),
+  exported: async (format, state) => {
+    const response = await fetch(`/api/export?format=${format}&state=${state}`);
+    if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => ({})));
+    const name = /filename\*?=(?:utf-8'')?"?([^";]+)/i.exec(response.headers.get("Content-Disposition") || "");
+    return { blob: await response.blob(), name: name ? decodeURIComponent(name[1]) : "labels" };
+  },
+  imported: async (file) => {
+    const headers = { "Content-Type": "application/octet-stream" };
+    const response = await fetch(`/api/imports?name=${encodeURIComponent(file.name)}`, { method: "POST", headers, body: file });
+    const data = await response.json().catch(() => ({}));
+    if (!response.ok) throw new ApiError(response.status, data);
+    return data;
+  },
+  settle: (key, rows, take) => call("POST", `/api/imports/${key}`, { rows, take }),
   putPlate: (row, number, base, plate) => call("PUT", `/api/records/${row}/plates/${number}`, { base, plate }),
 };
 

@@ -1,10 +1,11 @@
 // Starts the page: the bar, the two modes, what they share.
 import { $, api, element, toast } from "./api.js";
 import { Boxes } from "./boxes.js";
+import { Exchange } from "./exchange.js";
 import { toggleHelp } from "./keys.js";
 import { Wall } from "./wall.js";
 
-let mode = null, boxes = null, wall = null, statusTimer = 0;
+let mode = null, boxes = null, wall = null, exchange = null, statusTimer = 0;
 
 const STATES = { saving: "Saving …", saved: "All edits kept", failed: "Not saved", drafting: "Computing the draft …", reading: "Reading plates …", idle: "" };
 
@@ -37,6 +38,15 @@ function showStatus(status) {
 async function save() {
   if (boxes?.document && !(await boxes.document.flush())) return;
   try { showStatus(await api.save()); toast("All edits are in the manifest.", "info"); } catch (error) { toast(error.message); }
+}
+
+/** Show anew what an import has changed. */
+async function renew() {
+  await refreshStatus();
+  if (mode === "text") return wall.begin();
+  boxes.list.pages.clear();
+  await boxes.open(boxes.document.row);
+  return boxes.list.reload();
 }
 
 function showConflict(theirs, document_, settled) {
@@ -76,10 +86,11 @@ async function change(to, row = null) {
 }
 
 function onKey(event) {
-  if (event.isComposing || $("conflict").open) return;
+  if (event.isComposing || $("conflict").open || $("exchange").open) return;
   const control = event.ctrlKey || event.metaKey;
   const handled = () => { event.preventDefault(); event.stopPropagation(); };
   if (control && event.key.toLowerCase() === "s") { save(); return handled(); }
+  if (control && event.key.toLowerCase() === "o") { exchange.open(boxes.list.state); return handled(); }
   if (event.key === "?") { toggleHelp(); return handled(); }
   if ($("help").open) return null;
   if (control && event.key.toLowerCase() === "m") { change(mode === "text" ? "boxes" : "text"); return handled(); }
@@ -98,6 +109,8 @@ async function start() {
   showStatus(dataset);
   boxes = new Boxes(dataset, tell);
   wall = new Wall(tell);
+  exchange = new Exchange(async () => !boxes.document || boxes.document.flush(), renew);
+  $("exchange-button").addEventListener("click", () => { $("exchange-button").blur(); exchange.open(boxes.list.state); });
   for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => { button.blur(); change(button.dataset.mode); });
   $("save").addEventListener("click", () => { $("save").blur(); save(); });
   $("help-button").addEventListener("click", () => { $("help-button").blur(); toggleHelp(); });

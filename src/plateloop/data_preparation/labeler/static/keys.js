@@ -2,7 +2,7 @@
 import { $, element } from "./api.js";
 
 const EVERYWHERE = [
-  ["M", "change between boxes and text (in text: Ctrl+M)"], ["Ctrl+S", "write all edits into the manifest"], ["?", "this overlay"],
+  ["M", "change between boxes and text (in text: Ctrl+M)"], ["Ctrl+S", "write all edits into the manifest"], ["Ctrl+O", "import from and export to Label Studio and CVAT"], ["?", "this overlay"],
 ];
 const BOXES = [
   ["PgDn  N", "next picture"], ["PgUp  B", "previous picture"], ["Enter", "all is labelled: done, next picture"],
