@@ -129,7 +129,7 @@ def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path
     assert {record.vehicles[0].label for record in read_manifest(out["merge"])} == {"car"}
     assert {record.height for record in read_manifest(out["small"])} == {30}
     done = plateloop("split", out["split"], "--check")
-    assert (done.returncode, done.stdout) == (0, f"{out['split']}: 0 leaks\n")
+    assert (done.returncode, done.stdout) == (0, f"{out['split']}: 0 leaks in 8 pictures\n")
     found = json.loads(plateloop("stats", out["crop"], "--json").stdout)
     assert (found["records"], found["plates"]["with text"]) == (8, 8)
     assert "8 records" in plateloop("stats", dataset).stdout
@@ -146,11 +146,31 @@ def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path
         assert done.stderr.startswith("plateloop: ")
 
 
-def test_a_check_that_could_not_see_all_is_no_success(dataset: Path) -> None:
+def test_a_check_that_could_not_see_all_is_no_success(dataset: Path, tmp_path: Path) -> None:
+    cut = cv2.imencode(".jpg", np.random.default_rng(1).integers(0, 255, (60, 90, 3), np.uint8))[1]
+    (dataset / "photos/3.png").write_bytes(cut.tobytes()[:-900])
     with (dataset / "manifest.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"file": 3\n')
     done = plateloop("split", dataset, "--check")
-    assert done.returncode == 2 and "1 files were not compared" in done.stderr
+    assert done.returncode == 2
+    told = done.stderr.splitlines()
+    assert [line.split(":")[0] for line in told] == [
+        "skipped manifest.jsonl",
+        "skipped photos/3.png",
+        "plateloop",
+    ]
+    assert "2 files were not compared" in told[-1]
+    done = plateloop("split", dataset, tmp_path / "out")
+    assert done.returncode == 0
+    assert "photos/3.png: damaged or no picture; placed by its texts and sequence alone\n" in done.stderr
+
+
+def test_an_empty_manifest_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").touch()
+    for words in (("stats",), ("split", "--check"), ("clean", "--no-networks")):
+        done = plateloop(words[0], tmp_path, *words[1:])
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"plateloop: {tmp_path}: no record")
 
 
 def test_the_labeler_does_not_start_on_nothing(tmp_path: Path) -> None:

@@ -239,16 +239,20 @@ def split(
     if check:
         report = Report()
         with counting("comparing") as tick:
-            found = module.leaks(gather(source, report, tick, ray))
+            clues = gather(source, report, tick, ray)
+            found = module.leaks(clues)
         for kind, count in sorted(found.counts.items()):
             typer.echo(f"{kind}: {count} on more than one side")
             for first, second in found.examples[kind]:
                 typer.echo(f"  {first}  {second}")
-        typer.echo(f"{source}: {sum(found.counts.values())} leaks")
-        for file, reason in report.skipped.items():
+        typer.echo(f"{source}: {sum(found.counts.values())} leaks in {len(clues.files)} pictures")
+        missed = report.skipped | dict.fromkeys(clues.unseen, "damaged or no picture")
+        for file, reason in missed.items():
             typer.echo(f"skipped {file}: {reason}", err=True)
-        if report.skipped:
-            raise UserError(f"{source}: {len(report.skipped)} files were not compared; mend or remove them")
+        if missed:
+            raise UserError(f"{source}: {len(missed)} files were not compared; mend or remove them")
+        if not clues.splits.any():
+            raise UserError(f"{source}: no record is in a split; `plateloop data split` makes splits")
         return
     if target is None:
         raise UserError("split needs a folder to write, or --check")
@@ -259,6 +263,8 @@ def split(
     for (name, region), sides in sorted(outcome.strata.items()):
         shares = ", ".join(f"{side} {count}" for side, count in sorted(sides.items()))
         typer.echo(f"  {name or 'no source'} {region or 'no region'}: {shares}")
+    for file in outcome.unseen:
+        typer.echo(f"{file}: damaged or no picture; placed by its texts and sequence alone", err=True)
     _tell(outcome.report, source, target, strict)
 
 
@@ -311,13 +317,25 @@ def stats(
         Path | None, typer.Option(help="Also write an HTML page with plots to this file.")
     ] = None,
 ) -> None:
-    """Count what is in a manifest dataset: splits, sources, regions, classes, characters, sizes."""
+    """Count what is in a manifest dataset: splits, sources, regions, classes, characters, sizes, hours.
+
+    When a picture was taken is told by its record (as video2data writes it), its file's name, or its EXIF.
+    """
     import json
 
+    from plateloop.cli.progress import counting
     from plateloop.data_preparation.manifest import read_manifest
+    from plateloop.data_preparation.report import Report
     from plateloop.data_preparation.stats import count
+    from plateloop.errors import UserError
 
-    counted = count(read_manifest(source))
+    report = Report()
+    with counting("counting") as tick:
+        counted = count(read_manifest(source, report.skip), source, tick)
+    for place, reason in report.skipped.items():
+        typer.echo(f"skipped {place}: {reason}", err=True)
+    if not counted.records:
+        raise UserError(f"{source}: no record to count; its manifest is empty")
     if page is not None:
         from plateloop.data_preparation.stats_page import write_page
 
@@ -325,10 +343,12 @@ def stats(
     found = counted.table()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
-        return
-    typer.echo(f"{source}: {found.pop('records')} records")
-    for name, values in found.items():
-        if values and name != "quantiles":
-            typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
-    for name, values in found["quantiles"].items():
-        typer.echo(f"{name}: " + ", ".join(f"{share} ≤ {value:g}" for share, value in values.items()))
+    else:
+        typer.echo(f"{source}: {found.pop('records')} records")
+        for name, values in found.items():
+            if values and name != "quantiles":
+                typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+        for name, values in found["quantiles"].items():
+            typer.echo(f"{name}: " + ", ".join(f"{share} ≤ {value:g}" for share, value in values.items()))
+    if report.skipped:
+        raise UserError(f"{source}: {len(report.skipped)} lines of the manifest are no records; mend them")

@@ -35,7 +35,8 @@ class Clues:
 
     ``splits`` index into ``(None, train, val, test)``, ``strata`` into ``stratum_names``, ``crops`` marks
     pictures that are wholly one plate or vehicle, ``hashes`` are perceptual. ``texts`` and ``sequences`` are
-    pairs of arrays: 64-bit digests, and the rows that have them.
+    pairs of arrays: 64-bit digests, and the rows that have them. ``unseen`` names the files that could not be
+    decoded: what they show is like nothing.
     """
 
     files: list[str]
@@ -46,6 +47,7 @@ class Clues:
     hashes: Hashes
     texts: tuple[Hashes, NDArray[np.int64]]
     sequences: tuple[Hashes, NDArray[np.int64]]
+    unseen: tuple[str, ...] = ()
 
     def ties(self) -> Iterator[tuple[Kind, NDArray[np.int64]]]:
         """Pairs of rows (K, 2) that must not be parted, with what ties them. All that are tied are connected,
@@ -135,8 +137,11 @@ def gather(
             yield place / record.file, record.width
 
     hashes = array("Q")
+    unseen = []
     for found in each(hash_file, look(manifest.read(folder, report)), ray, [place]):
-        hashes.append(found)
+        if found is None:
+            unseen.append(files[len(hashes)])
+        hashes.append(found or 0)
         tick()
     # By name, so that nothing hangs on the order of records.
     ranks = {number: rank for rank, (_, number) in enumerate(sorted(numbers.items()))}
@@ -149,4 +154,5 @@ def gather(
         hashes=np.array(hashes, np.uint64),
         texts=(np.array(texts, np.uint64), np.array(text_rows, np.int64)),
         sequences=(np.array(sequences, np.uint64), np.array(sequence_rows, np.int64)),
+        unseen=tuple(unseen),
     )

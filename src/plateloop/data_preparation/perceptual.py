@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from plateloop.header import read_header
 from plateloop.types import Image
 
 Hashes = NDArray[np.uint64]
@@ -36,15 +37,20 @@ def perceptual_hash(picture: Image) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def hash_file(file: tuple[Path, int]) -> int:
-    """The hash of a picture file (path, width); 0 where it is flat or no picture.
+def hash_file(file: tuple[Path, int]) -> int | None:
+    """The hash of a picture file (path, width), None where it is damaged or no picture.
 
     The width, 0 where unknown, saves work on large ones.
     """
     path, width = file
+    try:
+        # Half a JPEG would be taken for a picture.
+        whole = read_header(path).whole
+    except (OSError, ValueError):
+        return None
     flag = next((flag for least, flag in _REDUCED if width >= least), cv2.IMREAD_GRAYSCALE)
-    picture = cv2.imread(str(path), flag)
-    return 0 if picture is None else perceptual_hash(np.asarray(picture, np.uint8))
+    picture = cv2.imread(str(path), flag) if whole else None
+    return None if picture is None else perceptual_hash(np.asarray(picture, np.uint8))
 
 
 def near_pairs(hashes: Hashes, distance: int) -> Iterator[NDArray[np.int64]]:

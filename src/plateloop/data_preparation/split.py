@@ -131,11 +131,13 @@ def _border(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a split made: how many records each side has, in all and by (source, region)."""
+    """What a split made: how many records each side has, in all and by (source, region); ``unseen`` are the
+    files that were placed by their texts and sequence alone, since they could not be decoded."""
 
     report: Report
     sides: Counter[str]
     strata: dict[tuple[str, str], Counter[str]]
+    unseen: tuple[str, ...] = ()
 
 
 def split(
@@ -178,7 +180,7 @@ def split(
     else:
         _write(source, source, target, sides, link)
     report.written = len(sides)
-    return Outcome(report, Counter(sides), strata)
+    return Outcome(report, Counter(sides), strata, clues.unseen)
 
 
 def _write(source: Path, pictures: Path, target: Path, sides: list[str], link: bool) -> None:

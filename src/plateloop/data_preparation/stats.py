@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from plateloop.data_preparation.manifest import Record
+from plateloop.data_preparation.parallel import each
+from plateloop.data_preparation.times import taken
 from plateloop.types import Box
 
 # Sizes are counted in whole pixels, shapes in twentieths: enough for quantiles, and no list is held.
@@ -18,7 +22,10 @@ ASPECT_STEP = 20
 
 @dataclass
 class Stats:
-    """Counts over records, and over their objects; histograms by whole pixel, aspects in twentieths."""
+    """Counts over records, and over their objects; histograms by whole pixel, aspects in twentieths.
+
+    ``hours`` are the hours of the day at which pictures were taken, ``times`` what said so ("none": nothing).
+    """
 
     records: int = 0
     splits: Counter[str] = field(default_factory=Counter)
@@ -26,6 +33,8 @@ class Stats:
     licenses: Counter[str] = field(default_factory=Counter)
     regions: Counter[str] = field(default_factory=Counter)
     tags: Counter[str] = field(default_factory=Counter)
+    times: Counter[str] = field(default_factory=Counter)
+    hours: Counter[int] = field(default_factory=Counter)
     vehicles: Counter[str] = field(default_factory=Counter)
     colors: Counter[str] = field(default_factory=Counter)
     plates: Counter[str] = field(default_factory=Counter)
@@ -38,8 +47,9 @@ class Stats:
         found = {
             name: dict(sorted(value.items(), key=lambda item: (-item[1], str(item[0])))) if value else {}
             for name, value in vars(self).items()
-            if name not in ("records", "sizes", "characters", "text_lengths")
+            if name not in ("records", "sizes", "characters", "text_lengths", "hours")
         }
+        found["hours"] = dict(sorted(self.hours.items()))
         found["characters"] = dict(sorted(self.characters.items()))
         found["text_lengths"] = dict(sorted(self.text_lengths.items()))
         quantiles = {name: quantile(counts) for name, counts in self.sizes.items()}
@@ -49,11 +59,22 @@ class Stats:
         return {"records": self.records, **found, "quantiles": quantiles}
 
 
-def count(records: Iterable[Record]) -> Stats:
-    """Go through ``records`` once and count."""
+def count(
+    records: Iterable[Record], folder: Path | None = None, tick: Callable[[], None] = lambda: None
+) -> Stats:
+    """Go through ``records`` once and count; with the ``folder`` of their pictures, whose headers are read
+    where need be, also when these were taken."""
     stats = Stats()
-    for record in records:
+
+    def look(record: Record) -> tuple[Record, tuple[str, datetime] | None]:
+        return record, taken(folder, record) if folder is not None else None
+
+    for record, time in map(look, records) if folder is None else each(look, records):
+        tick()
         stats.records += 1
+        if folder is not None:
+            stats.times[time[0] if time else "none"] += 1
+            stats.hours.update([time[1].hour] if time else ())
         stats.splits[record.split or "none"] += 1
         stats.sources[record.source or "none"] += 1
         stats.licenses[record.license or "none"] += 1

@@ -40,6 +40,10 @@ def write_page(path: Path, name: str, stats: Stats) -> None:
         _section("characters", columns(_in_order(stats.characters)), f"{sum(stats.characters.values())}"),
         _section("characters a text", columns(_in_order(stats.text_lengths)), ""),
     ]
+    if stats.hours:
+        hours = [(str(hour), stats.hours[hour]) for hour in range(24)]
+        said = ", ".join(f"{name} {number}" for name, number in stats.times.most_common())
+        parts.append(_section("time of day", columns(hours), f"hour on the clock of what says so: {said}"))
     parts += [_section(title, bars(counts), f"{len(counts)} values") for title, counts in counted.items()]
     for title, sizes in sorted(stats.sizes.items()):
         step = ASPECT_STEP if title.endswith("aspect") else 1
@@ -49,7 +53,8 @@ def write_page(path: Path, name: str, stats: Stats) -> None:
     head = '<!doctype html><html lang="en"><meta charset="utf-8">'
     head += '<meta name="viewport" content="width=device-width, initial-scale=1">'
     title = f"<title>{escape(name)}</title><style>{_STYLE}</style><h1>{escape(name)}</h1>"
-    body = f"<p>{stats.records} records</p><main>{''.join(parts)}</main></html>\n"
+    untimed = "" if stats.hours else "; none says when it was taken"
+    body = f"<p>{stats.records} records{untimed}</p><main>{''.join(parts)}</main></html>\n"
     path.write_text(head + title + body, encoding="utf-8")
 
 
