@@ -157,6 +157,14 @@ class EventPlate(_Record):
     confidence: float
 
 
+class EventPictures(_Record):
+    """Where the pictures of an event are, from the run's folder; a file is not there where it could not be
+    written or is kept no longer."""
+
+    plate: str | None = None
+    vehicle: str | None = None
+
+
 class Event(_Record):
     """A vehicle's passage through a stream, with its fused reading.
 
@@ -164,7 +172,8 @@ class Event(_Record):
     reading was good enough. Times are seconds since the start of the source; ``frames`` counts the frames in
     which the vehicle was seen, ``readings`` the plate readings that were fused. ``clock`` says what the time
     of day that is stored with the event goes by: the camera's own clock, the arrival of the frame, or, of a
-    recording, when it was processed.
+    recording, when it was processed. ``pictures`` stand in an ``end`` whose plate was read, where such are
+    written.
     """
 
     id: str
@@ -181,3 +190,4 @@ class Event(_Record):
     vehicle: EventVehicle | None
     plate: EventPlate | None
     clock: Clock | None = None
+    pictures: EventPictures | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from plateloop.deployment.sinks.pictures import Pictures, PicturesConfig, safe_name, tidy
+from plateloop.deployment.sinks.pictures import Pictures, PicturesConfig, addressed, safe_name, tidy
 from plateloop.deployment.sinks.worker import Result
 from plateloop.deployment.sources import Shot
 from plateloop.frame import Frame
@@ -37,14 +39,17 @@ def seen(color: tuple[int, int, int], identity: str, *events: Event) -> Result:
 def test_the_best_pictures_are_written_when_an_event_ends(
     tmp_path: Path, passage: Callable[..., Event]
 ) -> None:
-    sink = Pictures(tmp_path, PicturesConfig(quality=95))
+    sink = Pictures(tmp_path / "pictures", PicturesConfig(quality=95))
     sink.write(seen((200, 200, 0), "a-1"))
     sink.write(seen((0, 220, 0), "a-1", passage("a-1", "begin")))
     assert not list(tmp_path.rglob("*.jpg"))
-    sink.write(Result(0, None, (), (passage("a-1", "end"), passage("never-read", "end"))))
+    end = addressed(passage("a-1", "end"))
+    sink.write(Result(0, None, (), (end, addressed(passage("never-read", "end")))))
     sink.close()
     plate, vehicle = sorted(tmp_path.rglob("*.*"))
-    assert plate.parent.parent == tmp_path / "gate" and len(plate.parent.name) == 10
+    assert end.pictures is not None
+    assert (plate, vehicle) == (tmp_path / str(end.pictures.plate), tmp_path / str(end.pictures.vehicle))
+    assert plate.parent.parent == tmp_path / "pictures/gate" and len(plate.parent.name) == 10
     assert plate.name.endswith("_a-1_plate.jpg") and vehicle.name.endswith("_a-1_vehicle.jpg")
     picture, car = cv2.imread(str(plate)), cv2.imread(str(vehicle))
     assert picture.shape == (64, 256, 3) and np.abs(picture.mean((0, 1)) - (0, 220, 0)).max() < 8
@@ -55,7 +60,7 @@ def test_the_best_pictures_are_written_when_an_event_ends(
 def test_no_name_leads_elsewhere(name: str, tmp_path: Path, passage: Callable[..., Event]) -> None:
     assert safe_name(name) not in ("", ".", "..") and "/" not in safe_name(name)
     sink = Pictures(tmp_path / "pictures", PicturesConfig())
-    sink.write(seen((9, 9, 9), name, passage(name, "end", source=name)))
+    sink.write(seen((9, 9, 9), name, addressed(passage(name, "end", source=name))))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 2 and all(path.parents[2] == tmp_path / "pictures" for path in files)
     assert sink.dropped == 0
@@ -84,7 +89,7 @@ def test_a_disk_that_takes_nothing_is_told_once_and_counted(
     (tmp_path / "pictures").write_text("a file")
     sink = Pictures(tmp_path / "pictures", PicturesConfig())
     for identity in "abc":
-        sink.write(seen((9, 9, 9), identity, passage(identity, "end")))
+        sink.write(seen((9, 9, 9), identity, addressed(passage(identity, "end"))))
     sink.close()
     assert sink.dropped == 3 and len(caplog.records) == 2
 
@@ -105,8 +110,30 @@ def test_a_run_writes_them(
         sys.executable, "-m", "plateloop", "run", str(clip), "--weights", str(toy_weights), "--no-overlay",
         "--out", str(tmp_path / "out"), "--pictures", "--set", "fusion.min_length=1", "--json",
     ]  # fmt: skip
-    subprocess.run(run, capture_output=True, check=True, timeout=60)
+    ran = subprocess.run(run, capture_output=True, check=True, timeout=60)
     plate, vehicle = sorted((tmp_path / "out" / "pictures").rglob("*.jpg"))
     bgr = cv2.imread(str(plate))[10:-10, 10:-10].mean((0, 1))
     assert bgr[2] > 200 and bgr[0] < 60, "the plate's red"
     assert cv2.imread(str(vehicle))[8:60].mean((0, 1))[0] > 150, "the car's blue"
+    # Whoever has the event finds its pictures, and hears of none that is there no more.
+    phases = [json.loads(line) for line in ran.stdout.splitlines()]
+    paths = {
+        "plate": str(plate.relative_to(tmp_path / "out")),
+        "vehicle": str(vehicle.relative_to(tmp_path / "out")),
+    }
+    assert [event["pictures"] for event in phases] == [None] * (len(phases) - 1) + [paths]
+    store, table = str(tmp_path / "out" / "plateloop.db"), tmp_path / "events.csv"
+
+    def stored() -> object:
+        found = subprocess.run(
+            [sys.executable, "-m", "plateloop", "store", "search", store, "*", "--json"],
+            capture_output=True, check=True,
+        )  # fmt: skip
+        return json.loads(found.stdout)["pictures"]
+
+    assert stored() == paths
+    vehicle.unlink()
+    assert stored() == {**paths, "vehicle": None}
+    subprocess.run([sys.executable, "-m", "plateloop", "store", "export", store, str(table)], check=True)
+    (row,) = csv.DictReader(table.read_text().splitlines())
+    assert (row["plate_picture"], row["vehicle_picture"]) == (paths["plate"], "")

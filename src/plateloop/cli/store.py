@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from plateloop.deployment.store import Narrow, Stored
+    from plateloop.deployment.store import Narrow, Store, Stored
 
 app = typer.Typer(name="store", help="Look into an event store.", no_args_is_help=True)
 
@@ -42,7 +42,7 @@ def list_events(
 
     with closing(Store.open(store, create=False)) as opened:
         narrow = _narrow(source, since, until)
-        items: Iterable[Stored] = opened.select(narrow) if phases else opened.latest(narrow)
+        items = _events(opened, narrow, phases)
         _print(deque(items, last) if last else items, as_json)
         for target, count in debts(opened).items():
             if count and not as_json:
@@ -68,7 +68,7 @@ def search(
 
     with closing(Store.open(store, create=False)) as opened:
         wanted = set(matching(opened.texts(), text, edits, not exact))
-        found = (i for i in opened.latest(_narrow(source, since, until)) if i.event.text in wanted)
+        found = (i for i in _events(opened, _narrow(source, since, until)) if i.event.text in wanted)
         if not _print(found, as_json):
             raise typer.Exit(1)
 
@@ -92,7 +92,7 @@ def export(
     form = format_of(file)
     with closing(Store.open(store, create=False)) as opened:
         narrow = _narrow(source, since, until)
-        count = write(opened.select(narrow) if phases else opened.latest(narrow), file, form)
+        count = write(_events(opened, narrow, phases), file, form)
     print(f"{count} events written to {file}")
 
 
@@ -111,6 +111,19 @@ def prune(
     with closing(Store.open(store, create=False)) as opened:
         count = opened.prune(time.time() - days * 86_400, owed_too)
         print(f"{count} phases deleted, {opened.count()} kept")
+
+
+def _events(store: Store, narrow: Narrow, phases: bool = False) -> Iterable[Stored]:
+    """The events, with those of their pictures that are still there where the store lies beside them."""
+    from dataclasses import replace
+
+    from plateloop.deployment.sinks.pictures import present
+
+    items = store.select(narrow) if phases else store.latest(narrow)
+    folder = Path(store.engine.url.database or "").parent
+    if store.engine.url.get_backend_name() != "sqlite" or not (folder / "pictures").is_dir():
+        return items
+    return (replace(item, event=present(item.event, folder)) for item in items)
 
 
 def _narrow(source: str | None, since: str | None, until: str | None) -> Narrow:

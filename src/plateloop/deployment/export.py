@@ -20,6 +20,7 @@ COLUMNS = {
     "vehicle_x1": float, "vehicle_y1": float, "vehicle_x2": float, "vehicle_y2": float,
     "region": str, "plate_confidence": float,
     "plate_x1": float, "plate_y1": float, "plate_x2": float, "plate_y2": float,
+    "plate_picture": str, "vehicle_picture": str,
 }  # fmt: skip
 
 
@@ -61,6 +62,8 @@ def as_row(item: Stored) -> dict[str, Any]:
         row |= {"vehicle_confidence": vehicle.confidence, **_edges("vehicle", vehicle.box)}
     if plate is not None:
         row |= {"region": plate.region, "plate_confidence": plate.confidence, **_edges("plate", plate.box)}
+    if event.pictures is not None:
+        row |= {"plate_picture": event.pictures.plate, "vehicle_picture": event.pictures.vehicle}
     return {name: row.get(name) for name in COLUMNS}
 
 

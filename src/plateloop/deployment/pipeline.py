@@ -8,13 +8,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from plateloop.deployment import logs
 from plateloop.deployment.batching import Intake
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.passages import EventId, random_id
+from plateloop.deployment.sinks.pictures import addressed
 from plateloop.deployment.sinks.worker import Result, Sink, Worker
 from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live, redact
 from plateloop.deployment.stream import Stream, StreamConfig
@@ -308,6 +309,8 @@ class Pipeline:
         self._tell(Result(number, None, (), tuple(stream.finish()), source=source), workers)
 
     def _tell(self, result: Result, workers: Sequence[Worker]) -> None:
+        if self.config.output.pictures and result.events:
+            result = replace(result, events=tuple(map(addressed, result.events)))
         report = self.reports[result.stream]
         report.vehicles += sum(event.phase == "begin" for event in result.events)
         report.plates += sum(event.phase == "end" and event.text is not None for event in result.events)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.sinks.worker import Result
 from plateloop.frame import Frame
-from plateloop.types import Box, Corners, Event, Image
+from plateloop.types import Box, Corners, Event, EventPictures, Image
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,36 @@ class _Best:
     vehicle: Image | None
 
 
+def addressed(event: Event) -> Event:
+    """An event that says where its pictures will be: ``pictures/SOURCE/DAY/TIME_ID_plate.jpg`` and
+    ``…_vehicle.jpg``. Only the end of one whose plate was read has any."""
+    if event.phase != "end" or event.plate is None:
+        return event
+    now = datetime.now(UTC)
+    name = f"pictures/{safe_name(event.source)}/{now:%Y-%m-%d}/{now:%H%M%S}_{safe_name(event.id)}"
+    vehicle = f"{name}_vehicle.jpg" if event.vehicle is not None else None
+    places = EventPictures(plate=f"{name}_plate.jpg", vehicle=vehicle)
+    return event.model_copy(update={"pictures": places})
+
+
+def present(event: Event, folder: Path) -> Event:
+    """An event that names those of its pictures that are there in a run's ``folder``."""
+    if event.pictures is None:
+        return event
+    said = event.pictures.model_dump().items()
+    there = {kind: path for kind, path in said if path is not None and (folder / path).is_file()}
+    return event.model_copy(update={"pictures": EventPictures(**there) if there else None})
+
+
 class Pictures:
-    """Writes ``FOLDER/SOURCE/DAY/TIME_ID_plate.jpg`` and ``…_vehicle.jpg`` when an event ends.
+    """Writes the pictures that `addressed` events name, when an event ends.
 
     They are of the frame in which its plate was read best; only these two places of a frame are converted.
     ``dropped`` counts events whose pictures could not be written.
     """
 
     def __init__(self, folder: Path, config: PicturesConfig) -> None:
+        """``folder`` is ``pictures`` in the run's folder."""
         self._folder, self._config = folder, config
         self._best: OrderedDict[str, _Best] = OrderedDict()
         self._tidied = float("-inf")
@@ -102,14 +124,13 @@ class Pictures:
         return _Best(plate, frame.crops(place, size, resize="stretch")[0])
 
     def _save(self, event: Event, best: _Best) -> None:
-        now = datetime.now(UTC)
-        folder = self._folder / safe_name(event.source) / f"{now:%Y-%m-%d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind, picture in (("plate", best.plate), ("vehicle", best.vehicle)):
-            if picture is not None:
+        places = event.pictures or EventPictures()
+        for place, picture in ((places.plate, best.plate), (places.vehicle, best.vehicle)):
+            if place is not None and picture is not None:
+                path = self._folder.parent / place
+                path.parent.mkdir(parents=True, exist_ok=True)
                 bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
                 data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._config.quality])[1]
-                path = folder / f"{now:%H%M%S}_{safe_name(event.id)}_{kind}.jpg"
                 partial = path.with_suffix(".part")
                 partial.write_bytes(data.tobytes())
                 partial.replace(path)
