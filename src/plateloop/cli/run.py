@@ -60,6 +60,16 @@ def run(
         bool | None,
         typer.Option("--overlay/--no-overlay", help="Write an annotated MP4 of each source (default: yes)."),
     ] = None,
+    tiled: Annotated[
+        bool, typer.Option("--tiled", help="Write one annotated MP4 of all sources side by side instead.")
+    ] = False,
+    rtsp_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST]:PORT/PATH",
+            help="Serve all sources side by side by RTSP, or push them to rtsp://HOST:PORT/PATH.",
+        ),
+    ] = None,
     interval: Annotated[
         int | None, typer.Option(min=1, help="Detect vehicles in every n-th frame, track in between.")
     ] = None,
@@ -131,7 +141,14 @@ def run(
     overrides: dict[str, dict[str, object]] = {
         "networks": {"device": device, "threads": threads, "weights": weights},
         "schedule": {"interval": interval},
-        "output": {"folder": out, "overlay": overlay, "store": store, "pictures": pictures or None},
+        "output": {
+            "folder": out,
+            "overlay": overlay,
+            "layout": "tiled" if tiled else None,
+            "rtsp": rtsp_out,
+            "store": store,
+            "pictures": pictures or None,
+        },
         "kafka": {
             "servers": servers,
             "topic": topic,

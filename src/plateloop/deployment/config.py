@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from plateloop.deployment.fusion import FusionConfig
 from plateloop.deployment.kafka.config import KafkaConfig
@@ -20,8 +20,10 @@ from plateloop.deployment.push import MqttConfig, WebhookConfig
 from plateloop.deployment.sinks.mp4 import Mp4Config
 from plateloop.deployment.sinks.pictures import PicturesConfig
 from plateloop.deployment.sinks.probe import ProbeConfig
+from plateloop.deployment.sinks.rtsp import parse_place
 from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.stream import ScheduleConfig
+from plateloop.deployment.tiler import TilerConfig
 from plateloop.deployment.tracking import TrackerConfig
 from plateloop.errors import UserError
 
@@ -48,8 +50,17 @@ class OutputConfig(BaseModel):
 
     folder: Path | None = Field(None, description="where everything goes; else runs/run-DATE-TIME")
     overlay: bool = Field(True, description="write an annotated MP4 of each source")
+    layout: Literal["streams", "tiled", "both"] = Field(
+        "streams", description="streams: an MP4 of each; tiled: one, tiled.mp4, of all side by side; or both"
+    )
     trails: bool = Field(True, description="draw where each vehicle came from")
-    mp4: Mp4Config = Field(default_factory=Mp4Config, description="encoding of the annotated MP4")
+    mp4: Mp4Config = Field(default_factory=Mp4Config, description="encoding of annotated video")
+    tiler: TilerConfig = Field(default_factory=TilerConfig, description="see there")
+    rtsp: str | None = Field(
+        None,
+        description="RTSP of all streams side by side: [HOST]:PORT/PATH to serve at (for this machine alone "
+        "without a host), or rtsp://HOST:PORT/PATH of an RTSP server to push to; off unless given",
+    )
     pictures: bool = Field(False, description="write pictures of each event's plate and vehicle")
     picture: PicturesConfig = Field(
         default_factory=PicturesConfig, description="what these are like, and how long they are kept"
@@ -57,6 +68,21 @@ class OutputConfig(BaseModel):
     store: str | None = Field(
         None, description="database URL or SQLite file of the event store; else plateloop.db in the folder"
     )
+
+    @field_validator("rtsp")
+    @classmethod
+    def _is_place(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                parse_place(value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @property
+    def tiles(self) -> bool:
+        """Whether the streams are wanted side by side."""
+        return self.rtsp is not None or (self.overlay and self.layout != "streams")
 
 
 def _as_probe(value: object) -> object:

@@ -66,8 +66,8 @@ def check_encoder(config: EncoderConfig) -> None:
 class Encoder:
     """One video's encoder."""
 
-    def __init__(self, size: tuple[int, int], config: EncoderConfig) -> None:
-        """``size`` (w, h) is even."""
+    def __init__(self, size: tuple[int, int], config: EncoderConfig, at_once: bool = False) -> None:
+        """``size`` (w, h) is even. ``at_once``: each picture comes out as it goes in, at the cost of size."""
         self.size = size
         self._last = -1
         # What OpenCV's conversion makes, and players should know.
@@ -79,6 +79,8 @@ class Encoder:
             # A fragment cannot tell a player to start late, as reordered frames would need.
             "bf": "0",
         }
+        if at_once:
+            options["tune"] = "zerolatency"
         if config.codec == "h264":
             options["x264-params"] = tags.format("tv")
         else:

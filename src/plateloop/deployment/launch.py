@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,11 +19,13 @@ from plateloop.deployment.latency import Latencies
 from plateloop.deployment.operations import Operations
 from plateloop.deployment.page.serve import open_address, serving_run
 from plateloop.deployment.pipeline import Pipeline
-from plateloop.deployment.sinks.mp4 import Mp4
+from plateloop.deployment.sinks.mp4 import Mp4, Mp4Files
 from plateloop.deployment.sinks.pictures import Pictures
 from plateloop.deployment.sinks.probe import Probe, load_probes
+from plateloop.deployment.sinks.rtsp import Rtsp
+from plateloop.deployment.sinks.tiled import Outlet, Tiled
 from plateloop.deployment.sinks.worker import Sink, Worker
-from plateloop.deployment.sources import SourceConfig, probe
+from plateloop.deployment.sources import SourceConfig, is_remote, probe
 from plateloop.deployment.watch import Watch
 from plateloop.errors import UserError
 from plateloop.runtime.cascade import Cascade, CascadeConfig
@@ -70,18 +72,29 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     cascade = load_networks(config)
     folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
     videos = _Videos(folder)
-    if config.output.overlay:
-        check_encoder(config.output.mp4)
+    output = config.output
+    if output.overlay or output.tiles:
+        check_encoder(output.mp4)
     check_delivery(config)
     with ExitStack() as stack:
         # Taken before anything is written; answered on once all is ready.
         listening = stack.enter_context(open_address(config.http)) if config.http is not None else None
+        outlets: list[Outlet] = []
+        if output.rtsp is not None:
+            outlets.append(
+                stack.enter_context(closing(Rtsp(output.rtsp, output.mp4.codec, output.tiler.size)))
+            )
         kept = stack.enter_context(keeping(config, folder, probes, events_to))
         sinks: list[Sink] = [kept.keeper]
-        if config.output.overlay:
-            sinks.append(Mp4(videos, config.output.mp4))
-        if config.output.pictures:
-            sinks.append(Pictures(folder / "pictures", config.output.picture))
+        if output.overlay and output.layout != "tiled":
+            sinks.append(Mp4(videos, output.mp4))
+        if output.overlay and output.layout != "streams":
+            outlets.append(Mp4Files(folder / "tiled.mp4", output.tiler.size, output.mp4))
+        tiled = Tiled(output.tiler, output.mp4, outlets, _by_clock(config)) if outlets else None
+        if tiled is not None:
+            sinks.append(tiled)
+        if output.pictures:
+            sinks.append(Pictures(folder / "pictures", output.picture))
         alphabet = cascade.sessions["lprnet"].card.alphabet
         watch = Watch()
         if listening is not None:
@@ -90,6 +103,9 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             sinks.append(Probe(replace(probes, event=None)))
         pipeline = Pipeline(config, cascade, alphabet, sinks)
         videos.sources = pipeline.sources
+        if tiled is not None:
+            tiled.begin(pipeline.sources)
+            stack.callback(tiled.close)
         if listening is not None and config.http is not None:
             control = config.http.control
             seen = (pipeline, kept.store, watch, kept.keeper.latencies)
@@ -97,6 +113,12 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
         latencies = kept.keeper.latencies
         yield Launch(pipeline, folder, lengths, cascade, kept.followers, kept.couriers, latencies)
+
+
+def _by_clock(config: PipelineConfig) -> bool:
+    # Files alone are shown at their own pace, however fast they are read; whoever watches sees what is now.
+    controlled = config.http is not None and config.http.control
+    return config.output.rtsp is not None or controlled or any(is_remote(s.url) for s in config.sources)
 
 
 class _Videos(dict[int, Path]):

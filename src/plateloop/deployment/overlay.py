@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -98,6 +98,17 @@ def as_box(values: FloatArray) -> Box:
     return x1, y1, x2, y2
 
 
+def scaled(mark: Mark, scale: float) -> Mark:
+    """The mark in a picture that was made larger or smaller by ``scale``."""
+    factor = np.float32(scale)
+    return replace(
+        mark,
+        box=None if mark.box is None else as_box(factor * np.asarray(mark.box, np.float32)),
+        corners=None if mark.corners is None else mark.corners * factor,
+        trail=None if mark.trail is None else mark.trail * factor,
+    )
+
+
 def _scene_mark(scene: Scene, number: int, row: int | None, box: Box | None, title: str) -> Mark:
     if row is None:
         return Mark(number, box, None, title)
@@ -113,8 +124,8 @@ def _scene_mark(scene: Scene, number: int, row: int | None, box: Box | None, tit
     )
 
 
-def _font() -> cv2.FontFace:
-    # One a thread: size and weight are set in it while it draws.
+def font() -> cv2.FontFace:
+    """The face that all writing on pictures has; one a thread, for size and weight are set in it."""
     if not hasattr(_fonts, "sans"):
         _fonts.sans = cv2.FontFace("sans")
     return cast(cv2.FontFace, _fonts.sans)
@@ -174,7 +185,7 @@ def _label(
 ) -> None:
     # A plaque with its bottom left at ``at``, pushed back into the picture where it would leave it, and down
     # below those already ``taken``, which it joins.
-    width, note_width = _width(text, size, weight), _width(note, round(size * 0.6), 500)
+    width, note_width = text_width(text, size, weight), text_width(note, round(size * 0.6), 500)
     pad = max(3, round(size * 0.32))
     total = width + 2 * pad + (note_width + pad if note else 0)
     height = round(size * 1.32)
@@ -188,10 +199,10 @@ def _label(
     if edge is not None:
         patch[:, : max(2, round(size * 0.14))] = edge
     base = top + round(size * 1.02)
-    cv2.putText(rgb, text, (left + pad, base), ink, _font(), size, weight)
+    cv2.putText(rgb, text, (left + pad, base), ink, font(), size, weight)
     if note:
         place = left + width + 2 * pad, base
-        cv2.putText(rgb, note, place, edge or ink, _font(), round(size * 0.6), 500)
+        cv2.putText(rgb, note, place, edge or ink, font(), round(size * 0.6), 500)
 
 
 def _free_place(left: int, top: int, width: int, height: int, taken: list[Box], bottom: int) -> int:
@@ -204,8 +215,9 @@ def _free_place(left: int, top: int, width: int, height: int, taken: list[Box], 
 
 
 @lru_cache(1024)
-def _width(text: str, size: int, weight: int) -> int:
+def text_width(text: str, size: int, weight: int) -> int:
+    """How many pixels wide ``text`` is in `font`."""
     if not text:
         return 0
-    box = cv2.getTextSize((1 << 14, 1 << 14), text, (0, 0), _font(), size, weight)
+    box = cv2.getTextSize((1 << 14, 1 << 14), text, (0, 0), font(), size, weight)
     return int(box[2])

@@ -132,9 +132,14 @@ def is_live(url: str) -> bool:
     return urlsplit(url).scheme.lower() in LIVE or _is_device(url)
 
 
+def is_remote(url: str) -> bool:
+    """Whether ``url`` is a stream, a camera or an HTTP address: no file or folder."""
+    return urlsplit(url).scheme.lower() in NETWORK or _is_device(url)
+
+
 def check(url: str) -> None:
     """Raise UserError where it is plain that ``url`` names nothing to be read."""
-    if urlsplit(url).scheme.lower() in NETWORK or _is_device(url):
+    if is_remote(url):
         return
     path = Path(url)
     if "://" in url:
@@ -174,7 +179,7 @@ def frames(
     time.
     """
     check(config.url)
-    if urlsplit(config.url).scheme.lower() in NETWORK or _is_device(config.url):
+    if is_remote(config.url):
         return _network(config, stop, again)
     path = Path(config.url)
     return _stills(path, config, stop) if _holds_stills(path) else _file(config, stop)

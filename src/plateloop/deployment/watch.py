@@ -6,12 +6,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from plateloop.deployment.overlay import Mark, as_box, draw
+from plateloop.deployment.overlay import Mark, draw, scaled
 from plateloop.deployment.sinks.worker import Result
 from plateloop.frame import Frame
 from plateloop.types import Event, Image
@@ -105,18 +105,9 @@ def _jpeg(result: Result, width: int) -> bytes:
     scale = min(1.0, width / frame.width)
     # Made small before it gets its colours, and drawn upon last, so that texts stay legible.
     picture = frame.letterboxed((max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
-    return _encoded(draw(picture, [_scaled(mark, scale) for mark in result.marks]))
+    return _encoded(draw(picture, [scaled(mark, scale) for mark in result.marks]))
 
 
 def _encoded(rgb: Image) -> bytes:
     _, data = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes()
-
-
-def _scaled(mark: Mark, scale: float) -> Mark:
-    return replace(
-        mark,
-        box=None if mark.box is None else as_box(np.float32(scale) * np.asarray(mark.box, np.float32)),
-        corners=None if mark.corners is None else mark.corners * np.float32(scale),
-        trail=None if mark.trail is None else mark.trail * np.float32(scale),
-    )
