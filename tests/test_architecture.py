@@ -29,7 +29,7 @@ ALLOWED = {
     "networks": FOUNDATION,
     "data_preparation": FOUNDATION | {"runtime", "web", "cluster"},
     "training": FOUNDATION | {"runtime", "networks", "data_preparation"},
-    "deployment": FOUNDATION | {"runtime", "data_preparation", "web"},
+    "deployment": FOUNDATION | {"runtime", "data_preparation", "web", "cluster"},
     "testing": FOUNDATION | {"runtime", "deployment", "data_preparation"},
     "cli": None,
 }

@@ -23,8 +23,15 @@ def connected(address: str) -> Iterator[Any]:
     (a cluster made of this machine alone, for as long as this lasts) or ``ray://HOST:PORT``. Raises UserError
     where Ray is not installed, or nothing answers there.
     """
-    # Read by Ray as it starts; a `local` cluster would report home otherwise.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Read by Ray as it starts; a `local` cluster would report home otherwise, and what its daemons have to
+    # say of dead machines would mix with the events on standard output, whatever `log_to_driver` says.
+    quiet = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ModuleNotFoundError:

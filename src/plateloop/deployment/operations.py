@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Literal
+from typing import Literal, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -51,7 +51,14 @@ class Debt:
     oldest: float | None
 
 
-def is_alive(pipeline: Pipeline) -> bool:
+class Engine(Protocol):
+    """What a run goes on in."""
+
+    def busy_s(self) -> float:
+        """Seconds that it has been at its present piece of work."""
+
+
+def is_alive(pipeline: Engine) -> bool:
     """Whether the engine works or waits for frames: it does not hang."""
     return pipeline.busy_s() < STUCK_S
 

@@ -159,7 +159,7 @@ class Store:
         ids = {event.id for news, _, _ in parts for event in news} if once else set()
         with self.writing() as connection:
             stored: list[Stored] = []
-            if _holds_one(connection, sorted(ids)):
+            if holds_one(connection, sorted(ids)):
                 return stored
             for news, time_s, frame in parts:
                 for event in news:
@@ -347,7 +347,8 @@ def _insert(connection: sql.Connection, event: Event, sequence: int, time_s: flo
     return connection.execute(insert).scalar_one_or_none()
 
 
-def _holds_one(connection: sql.Connection, ids: Sequence[str]) -> bool:
+def holds_one(connection: sql.Connection, ids: Sequence[str]) -> bool:
+    """Whether an event of one of these ids is in the store."""
     some = (ids[start : start + 500] for start in range(0, len(ids), 500))
     queries = (sql.select(events.c.row).where(events.c.id.in_(part)).limit(1) for part in some)
     return any(connection.execute(query).first() is not None for query in queries)

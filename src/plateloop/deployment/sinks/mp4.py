@@ -47,8 +47,9 @@ class Mp4:
         self._videos: dict[int, tuple[Encoder, Mp4Files]] = {}
 
     def write(self, result: Result) -> None:
-        """Draw and encode one frame."""
+        """Draw and encode one frame; finish the video of a stream that has ended."""
         if result.shot is None:
+            self._finish(result.stream)
             return
         frame = result.shot.frame
         picture = frame.rgb()
@@ -65,7 +66,12 @@ class Mp4:
 
     def close(self) -> None:
         """Finish all videos."""
-        for encoder, files in self._videos.values():
+        for stream in list(self._videos):
+            self._finish(stream)
+
+    def _finish(self, stream: int) -> None:
+        if stream in self._videos:
+            encoder, files = self._videos.pop(stream)
             for unit in encoder.flush():
                 files.write(unit)
             files.close()

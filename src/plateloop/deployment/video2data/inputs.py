@@ -34,7 +34,7 @@ def histories(sources: Sequence[SourceConfig], duration_s: float | None) -> list
     One that cannot be read says so in ``error``. Raises UserError where none can be read, and where a live
     source has no bound.
     """
-    found = [single for source in sources for single in _expand(source)]
+    found = [single for source in sources for single in expand(source)]
     if not found:
         raise UserError("nothing to read: name a video, a folder, a camera or a URL")
     for source in found:
@@ -69,7 +69,8 @@ def began(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
-def _expand(source: SourceConfig) -> list[SourceConfig]:
+def expand(source: SourceConfig) -> list[SourceConfig]:
+    """Each video in a folder, and the folder itself for its own pictures together; else the source alone."""
     path = Path(source.url)
     if passing(source.url) or not path.is_dir():
         return [source]
