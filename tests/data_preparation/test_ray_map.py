@@ -18,6 +18,7 @@ from plateloop.data_preparation.kinship import gather
 from plateloop.data_preparation.manifest import Plate, Record, write_manifest
 from plateloop.data_preparation.parallel import each
 from plateloop.data_preparation.report import Report
+from plateloop.data_preparation.synthetic.dataset import synthesize
 from plateloop.errors import UserError
 
 ray = pytest.importorskip("ray", reason="needs the extra ray")
@@ -91,22 +92,36 @@ def test_a_cluster_finds_what_one_machine_finds(
     assert here.getvalue() == there.getvalue()
 
 
+def test_a_cluster_renders_what_one_machine_renders(cluster: object, tmp_path: Path) -> None:
+    address = cluster.address  # type: ignore[attr-defined]
+    assert list(synthesize(tmp_path / "here", 60, 2, style="gb", workers=1))[-1] == 60
+    assert list(synthesize(tmp_path / "there", 60, 2, style="gb", ray=address))[-1] == 60
+    here = sorted(path for path in (tmp_path / "here").rglob("*") if path.is_file())
+    assert len(here) == 62
+    for path in here:
+        assert path.read_bytes() == (tmp_path / "there" / path.relative_to(tmp_path / "here")).read_bytes()
+
+
 def test_what_a_dead_node_had_is_done_elsewhere(cluster: object, tmp_path: Path) -> None:
-    node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)  # type: ignore[attr-defined]
+    size = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    added = [cluster.add_node(**size) for _ in range(2)]  # type: ignore[attr-defined]
 
     def slow(number: int) -> tuple[int, str]:
         time.sleep(0.01)
         return number * number, ray.get_runtime_context().get_node_id()
 
     found, alive = [], True
-    for value, worker in each(slow, range(600), cluster.address, [tmp_path]):  # type: ignore[attr-defined]
+    for value, worker in each(slow, range(800), cluster.address, [tmp_path]):  # type: ignore[attr-defined]
         found.append(value)
-        if alive and worker == node.node_id:
+        # Not the node that this process itself is connected to, which may be any.
+        mortal = {node.node_id: node for node in added}
+        mortal.pop(ray.get_runtime_context().get_node_id(), None)
+        if alive and worker in mortal:
             # More of its work is under way.
-            cluster.remove_node(node, allow_graceful=False)  # type: ignore[attr-defined]
+            cluster.remove_node(mortal[worker], allow_graceful=False)  # type: ignore[attr-defined]
             alive = False
     assert not alive
-    assert found == [number * number for number in range(600)]
+    assert found == [number * number for number in range(800)]
 
 
 def test_a_folder_that_a_node_does_not_see_is_named(cluster: object, tmp_path: Path) -> None:

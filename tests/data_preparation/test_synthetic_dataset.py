@@ -39,9 +39,27 @@ def test_pictures_do_not_depend_on_workers(tmp_path: Path) -> None:
         assert (tmp_path / "one" / record.file).read_bytes() == (tmp_path / "two" / record.file).read_bytes()
 
 
+def test_broken_off_it_goes_on_and_finished_it_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "plates"
+    assert next(synthesize(folder, 120, 5, style="nl", workers=1)) == 50
+    assert not (folder / "manifest.jsonl").exists()
+    done = folder / "plates/0000/0000003.webp"
+    before = done.stat().st_mtime_ns
+    assert list(synthesize(folder, 120, 5, style="nl", workers=1)) == [50, 100, 120]
+    assert done.stat().st_mtime_ns == before
+    assert len(list(read_manifest(folder))) == 120
+    assert {path.name for path in (folder / "plates").iterdir()} == {"0000"}
+    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert list(synthesize(folder, 120, 5, style="nl", workers=1)) == [120]
+    assert files == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no style 'atlantis'"):
         list(synthesize(tmp_path, 1, 0, style="atlantis"))
     list(synthesize(tmp_path / "a", 1, 0))
+    with pytest.raises(UserError, match="another count, seed"):
+        list(synthesize(tmp_path / "a", 1, 1))
+    (tmp_path / "a/synth.json").unlink()
     with pytest.raises(UserError, match="already"):
         list(synthesize(tmp_path / "a", 1, 0))

@@ -115,18 +115,20 @@ def synth(
     seed: Annotated[int, typer.Option(help="The same seed gives the same plates.")] = 0,
     style: Annotated[str | None, typer.Option(help="Only this style, such as gb or vn-two.")] = None,
     clean: Annotated[bool, typer.Option("--clean", help="Flat and sharp, as no camera sees them.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes to use; 0: one a core.")] = 0,
+    ray: Ray = None,
 ) -> None:
     """Make a dataset of synthetic plate crops with text, region and corners.
 
-    Letterforms are drawn; those of fonts are added where PLATELOOP_GLYPHS names a glyph atlas.
+    Letterforms are drawn; those of fonts are added where PLATELOOP_GLYPHS names a glyph atlas. Broken off and
+    called again it goes on where it was.
     """
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.synthetic.dataset import synthesize
 
     with counting("rendering", count) as tick:
         done = 0
-        for number in synthesize(target, count, seed, style, clean, workers):
+        for number in synthesize(target, count, seed, style, clean, workers, ray):
             for _ in range(number - done):
                 tick()
             done = number
