@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from plateloop.deployment.cluster.launch import ClusterLaunch
     from plateloop.deployment.launch import Launch
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,10 @@ def run(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve the live page, /metrics, /healthz and /readyz."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Spread the sources over a Ray cluster: HOST:PORT or auto."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any key of the page, as schedule.interval=2."),
@@ -132,6 +137,7 @@ def run(
     """
     from rich.console import Console
 
+    from plateloop.deployment.cluster.launch import launch_over_cluster
     from plateloop.deployment.config import load_config
     from plateloop.deployment.kafka.config import parse_address
     from plateloop.deployment.launch import launch
@@ -159,6 +165,7 @@ def run(
         "mqtt": {"url": mqtt},
         "webhook": {"url": webhook},
         "http": {"listen": http},
+        "ray": {"address": ray},
     }
     console = Console(stderr=True)
     _log_to(console, log_format, log_level)
@@ -170,7 +177,8 @@ def run(
         print(as_yaml(page), end="")
         return
     quiet = as_json or log_format is LogFormat.json or not console.is_terminal
-    with _mistakes_told(log_format), launch(page, sys.stdout if as_json else None) as launched:
+    begin = launch if page.ray is None else launch_over_cluster
+    with _mistakes_told(log_format), begin(page, sys.stdout if as_json else None) as launched:
         failures = _follow(launched, console, quiet)
         failures += [worker.error for worker in launched.followers if worker.error is not None]
         for courier in launched.couriers:
@@ -219,7 +227,7 @@ def _mistakes_told(log_format: LogFormat) -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
+def _follow(launched: Launch | ClusterLaunch, console: Console, quiet: bool) -> list[Exception]:
     """Run the pipeline beside the progress bars; Ctrl-C or SIGTERM end it cleanly, a second one at once."""
     from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -271,10 +279,12 @@ def _follow(launched: Launch, console: Console, quiet: bool) -> list[Exception]:
             signal.signal(number, handler)
 
 
-def _summarize(launched: Launch, console: Console) -> None:
-    """A row a source: what went through, what was read, and p50, p95 and p99 of frame to event."""
+def _summarize(launched: Launch | ClusterLaunch, console: Console) -> None:
+    """A row a source: what went through, what was read, and p50, p95 and p99 of frame to event; and where."""
     from rich.markup import escape
     from rich.table import Table
+
+    from plateloop.deployment.cluster.task import PlacedReport
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("Source", overflow="fold")
@@ -289,10 +299,14 @@ def _summarize(launched: Launch, console: Console) -> None:
     table.add_column("Seconds from frame to event", overflow="fold")
     for name in ("p50", "p95", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
+    if launched.pipeline.config.ray is not None:
+        table.add_column("Restarts", justify="right", no_wrap=True)
+        table.add_column("Machine", overflow="fold")
     for number, report in enumerate(launched.pipeline.reports):
         latency = launched.latencies[number]
         shares = (latency.p50, latency.p95, latency.p99)
-        table.add_row(escape(report.source), *("" if s is None else f"{s:.2f}" for s in shares))
+        placed = (str(report.restarts), escape(report.node)) if isinstance(report, PlacedReport) else ()
+        table.add_row(escape(report.source), *("" if s is None else f"{s:.2f}" for s in shares), *placed)
     console.print(table)
     for path in sorted(launched.folder.iterdir()):
         console.print(f"  {path}", soft_wrap=True, markup=False, highlight=False)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from plateloop.deployment.cluster.config import RayConfig
 from plateloop.deployment.fusion import FusionConfig
 from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.overrides import apply
@@ -109,6 +110,9 @@ class PipelineConfig(BaseModel):
     )
     http: HttpConfig | None = Field(
         None, description="serve the live page, metrics and checks of health; not unless given"
+    )
+    ray: RayConfig | None = Field(
+        None, description="Ray cluster that the sources are spread over; none unless given"
     )
     probe: Annotated[ProbeConfig | None, BeforeValidator(_as_probe)] = Field(
         None,
