@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def await_true(condition: Callable[[], bool], patience_s: float = 20) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def filled(path: Path, count: int, target: str) -> Store:
@@ -119,11 +127,14 @@ def test_without_a_receiver_the_end_comes_all_the_same(tmp_path: Path) -> None:
 
 
 class Mosquitto:
-    """The broker on loopback, with a user; it keeps its sessions when it is stopped in order."""
+    """The broker on loopback, with a user; over TLS at ``secure``, where there is openssl to make its key.
 
-    def __init__(self, folder: Path) -> None:
+    It keeps its sessions when it is stopped in order; where it ``saves``, on each change.
+    """
+
+    def __init__(self, folder: Path, saves: bool = False) -> None:
         assert MOSQUITTO is not None
-        self.port = free_port()
+        self.port, self.secure = free_port(), free_port()
         tool = Path(MOSQUITTO).with_name("mosquitto_passwd")
         passwords = folder / "passwords"
         passwords.touch()
@@ -136,7 +147,29 @@ class Mosquitto:
             f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n"
             f"persistence true\npersistence_location {folder}/\nmax_queued_messages 0\nuser root\n"
         )
+        if saves:
+            # And what it takes it hands on before it acknowledges it.
+            with self.page.open("a") as page:
+                page.write("autosave_interval 1\nautosave_on_changes true\nmax_inflight_messages 0\n")
+        self.certificate = self._certificate(folder)
         self.start()
+
+    def _certificate(self, folder: Path) -> Path | None:
+        if shutil.which("openssl") is None:
+            return None
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        subprocess.run(
+            [
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-days", "2", "-keyout", key, "-out", certificate, "-subj", "/CN=127.0.0.1",
+                "-addext", "subjectAltName=IP:127.0.0.1",
+            ],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        key.chmod(0o644)
+        with self.page.open("a") as page:
+            page.write(f"listener {self.secure} 127.0.0.1\ncertfile {certificate}\nkeyfile {key}\n")
+        return certificate
 
     def start(self) -> None:
         assert MOSQUITTO is not None
@@ -154,13 +187,22 @@ class Mosquitto:
         self.process.terminate()
         self.process.wait(10)
 
+    def freeze(self) -> None:
+        """It stays connected and takes nothing any more."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
 
 @pytest.fixture
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+def broker(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
+    """Mosquitto; one that ``saves`` each change where a test asks for it with the parameter True."""
     pytest.importorskip("paho.mqtt.client", reason="needs the extra mqtt")
     if MOSQUITTO is None:
         pytest.skip("no mosquitto here; .ci/run installs Debian's")
-    started = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    started = Mosquitto(tmp_path_factory.mktemp("mosquitto"), getattr(request, "param", False))
     yield started
     started.stop()
 
@@ -179,9 +221,11 @@ class Listener:
         self.client.reconnect_delay_set(1, 1)
         self.client.on_message = lambda _, __, message: self.got.append(json.loads(message.payload))
         self.client.connect("127.0.0.1", port)
+        subscribed = threading.Event()
+        self.client.on_subscribe = lambda *_: subscribed.set()
         self.client.subscribe("gate/plates", 1)
         self.client.loop_start()
-        time.sleep(0.3)
+        assert subscribed.wait(10)
 
     def close(self) -> None:
         self.client.disconnect()
@@ -205,12 +249,63 @@ def test_a_broker_that_is_restarted_gets_everything_in_order(
     assert outbox.debts(store)[courier.target] >= 1000
     broker.start()
     assert courier.finish(20) == 0
-    end = time.monotonic() + 10
-    while len({(m["id"], m["sequence"]) for m in listener.got}) < 3000 and time.monotonic() < end:
-        time.sleep(0.05)
+    await_true(lambda: len({(m["id"], m["sequence"]) for m in listener.got}) >= 3000)
     listener.close()
     assert_all_there_in_order(store, listener.got)
     assert "hunter" not in caplog.text + str(outbox.debts(store))
+
+
+@pytest.mark.parametrize("broker", [True], indirect=True)
+def test_a_broker_killed_with_messages_under_way_loses_nothing(broker: Mosquitto, tmp_path: Path) -> None:
+    listener = Listener(broker.port)
+    config = MqttConfig(url=f"mqtt://cam:hunter2@127.0.0.1:{broker.port}/gate/plates")
+    store, made = Store.open(tmp_path / "s.db"), simulate(1e9)
+    courier = mqtt_courier(store, config)
+    store.load([next(made) for _ in range(150)], [courier.target])
+    courier.start()
+    await_true(lambda: courier.delivered >= 20)
+    broker.freeze()
+    store.load([next(made) for _ in range(150)], [courier.target])
+    # Some lie unread in its socket now.
+    time.sleep(0.3)
+    broker.kill()
+    assert outbox.debts(store)[courier.target] >= 150
+    broker.start()
+    assert courier.finish(20) == 0
+    await_true(lambda: len({(m["id"], m["sequence"]) for m in listener.got}) >= 300)
+    listener.close()
+    assert_all_there_in_order(store, listener.got)
+
+
+# After a failed handshake paho leaves its socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+def test_over_tls_only_to_a_broker_whose_certificate_is_known(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if broker.certificate is None:
+        pytest.skip("no openssl to make a certificate with")
+    listener = Listener(broker.port)
+    url = f"mqtts://cam:hunter2@127.0.0.1:{broker.secure}/gate/plates"
+    store = filled(tmp_path / "s.db", 100, f"mqtts://cam:***@127.0.0.1:{broker.secure}/gate/plates")
+    stranger = mqtt_courier(store, MqttConfig(url=url))
+    stranger.start()
+    assert stranger.finish(0.5) == 100 and "self-signed certificate" in caplog.text
+    friend = mqtt_courier(store, MqttConfig(url=url, ca=broker.certificate))
+    friend.start()
+    assert friend.finish(20) == 0
+    await_true(lambda: len(listener.got) >= 100)
+    listener.close()
+    assert_all_there_in_order(store, listener.got)
+    assert "hunter" not in caplog.text + str(outbox.debts(store))
+
+
+def test_certificates_that_cannot_be_read_are_the_users_mistake(tmp_path: Path) -> None:
+    pytest.importorskip("paho.mqtt.client", reason="needs the extra mqtt")
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    for file, why in ((tmp_path / "absent.pem", "No such file"), (empty, "no certificate")):
+        with pytest.raises(UserError, match=why):
+            push.check(MqttConfig(url="mqtts://host/topic", ca=file), None)
 
 
 def test_a_broker_that_refuses_says_why(

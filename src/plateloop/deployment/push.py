@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -32,6 +33,10 @@ class MqttConfig(BaseModel):
     url: str = Field(
         pattern=r"^mqtts?://[^\s/?#]+/[^\s#+?]+$",
         description="mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC; mqtts: over TLS",
+    )
+    ca: Path | None = Field(
+        None,
+        description="PEM file of the authority that signed a mqtts broker's certificate; else the system's",
     )
     patience_s: float = Field(
         5.0, ge=0, description="seconds without an acknowledgement after which the end of a run stops waiting"
@@ -63,7 +68,7 @@ def webhook_courier(store: Store, config: WebhookConfig) -> Courier:
 
 
 def check(mqtt: MqttConfig | None, webhook: WebhookConfig | None) -> None:
-    """Raise UserError where a package that is needed is missing, or an address is none."""
+    """Raise UserError where a package is missing, an address is none, or certificates cannot be read."""
     for config, need in ((mqtt, _paho), (webhook, _httpx)):
         if config is not None:
             need()
@@ -71,6 +76,8 @@ def check(mqtt: MqttConfig | None, webhook: WebhookConfig | None) -> None:
                 _ = urlsplit(config.url).port
             except ValueError:
                 raise UserError(f"{redact(config.url)}: not an address; its port is no number") from None
+    if mqtt is not None:
+        _trust(mqtt)
 
 
 class _Mqtt:
@@ -90,7 +97,7 @@ class _Mqtt:
             password = unquote(place.password) if place.password is not None else None
             self._client.username_pw_set(unquote(place.username), password)
         if secure:
-            self._client.tls_set_context(ssl.create_default_context())
+            self._client.tls_set_context(_trust(config))
         try:
             self._client.connect(place.hostname or "", place.port or (8883 if secure else 1883), KEEPALIVE_S)
         except (OSError, ValueError) as error:
@@ -171,6 +178,15 @@ class _Webhook:
             raise LinkError(_why(error)) from None
         if not answer.is_success:
             raise LinkError(f"answers {answer.status_code}")
+
+
+def _trust(config: MqttConfig) -> ssl.SSLContext:
+    """Whom a broker's certificate may come from. Raises UserError where ``config.ca`` holds none."""
+    try:
+        return ssl.create_default_context(cafile=config.ca)
+    except OSError as error:
+        reason = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UserError(f"mqtt.ca: {config.ca}: {reason}") from None
 
 
 def _why(error: Exception) -> str:
