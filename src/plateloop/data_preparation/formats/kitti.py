@@ -23,7 +23,8 @@ from plateloop.data_preparation.formats.shapes import (
     to_box,
 )
 from plateloop.data_preparation.manifest import Record
-from plateloop.data_preparation.pictures import FlatNames, bases, beside, place, relative, size
+from plateloop.data_preparation.pictures import FlatNames, bases, beside, relative, size
+from plateloop.data_preparation.placing import TAO, place_all, tao_suffix
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
 
@@ -36,9 +37,6 @@ HOLDS = (
     | {"plate.attributes.score"}
     | holds.IGNORED
 )
-
-# TAO reads no other pictures; these are written as PNG, which keeps every pixel.
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def read(folder: Path, report: Report) -> Iterator[Record]:
@@ -67,7 +65,7 @@ def read(folder: Path, report: Report) -> Iterator[Record]:
                 if record is not None:
                     yield record.model_copy(update={"split": split})
         for path in sorted(pictures.iterdir()):
-            if path.suffix.lower() in _SUFFIXES and not (labels / f"{path.stem}.txt").is_file():
+            if path.suffix.lower() in TAO and not (labels / f"{path.stem}.txt").is_file():
                 report.skip(relative(path, folder), "no label file")
     if not found:
         raise UserError(f"{folder}: no folder `labels` or `label_2` there, as KITTI has")
@@ -105,25 +103,22 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
     Pictures that TAO cannot read become PNG. Blanks in a class become ``_``.
     """
     names = FlatNames()
-    for record in records:
-        base = target / (record.split or "")
-        name = names.take(record.file, record.split or "")
-        suffix = Path(record.file).suffix
-        suffix = suffix if suffix.lower() in _SUFFIXES else ".png"
-        if (
-            report.attempt(
-                record.file, place, source / record.file, base / "images" / f"{name}{suffix}", link
-            )
-            is None
-        ):
-            continue
+
+    def wanted() -> Iterator[tuple[Record, Path]]:
+        for record in records:
+            part = record.split or ""
+            name = names.take(record.file, part) + tao_suffix(record.file)
+            yield record, target / part / "images" / name
+
+    for record, picture in place_all(wanted(), source, report, link):
         ignored = dict.fromkeys((*record.ignore_vehicles, *record.ignore_plates))
         lines = [
             _line(shape) for shape in shapes(record) if shape.label not in (IGNORE_VEHICLE, IGNORE_PLATE)
         ]
         lines += [_line(Shape("DontCare", box)) for box in ignored]
-        (base / "labels").mkdir(exist_ok=True)
-        (base / "labels" / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+        labels = picture.parent.with_name("labels")
+        labels.mkdir(exist_ok=True)
+        (labels / f"{picture.stem}.txt").write_text("".join(lines), encoding="utf-8")
         report.written += 1
 
 

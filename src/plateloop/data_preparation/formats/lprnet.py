@@ -11,13 +11,12 @@ from pathlib import Path
 from plateloop.data_preparation.formats import crops
 from plateloop.data_preparation.formats.crops import characters, crop, crop_text
 from plateloop.data_preparation.manifest import Record
-from plateloop.data_preparation.pictures import FlatNames, Split, bases, beside, place, relative
+from plateloop.data_preparation.pictures import FlatNames, Split, bases, beside, relative
+from plateloop.data_preparation.placing import TAO, place_all, tao_suffix
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
 
 HOLDS = crops.HOLDS
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def read(folder: Path, report: Report) -> Iterator[Record]:
@@ -41,7 +40,7 @@ def read(folder: Path, report: Report) -> Iterator[Record]:
                 if record is not None:
                     yield record
         for path in sorted(pictures.iterdir()):
-            if path.suffix.lower() in _SUFFIXES and not (labels / f"{path.stem}.txt").is_file():
+            if path.suffix.lower() in TAO and not (labels / f"{path.stem}.txt").is_file():
                 report.skip(relative(path, folder), "no label file")
     if not found:
         raise UserError(f"{folder}: no folder `label` there, as LPRNet has beside `image`")
@@ -59,23 +58,19 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
     """Write ``image``, ``label`` (in a folder a split) and ``characters_list.txt``."""
     names = FlatNames()
     seen: set[str] = set()
-    for record in records:
-        text = crop_text(record, report)
-        if text is None:
-            continue
-        part = record.split or ""
-        name = names.take(record.file, part)
-        suffix = Path(record.file).suffix
-        suffix = suffix if suffix.lower() in _SUFFIXES else ".png"
-        if (
-            report.attempt(
-                record.file, place, source / record.file, target / part / "image" / f"{name}{suffix}", link
-            )
-            is None
-        ):
-            continue
-        (target / part / "label").mkdir(exist_ok=True)
-        (target / part / "label" / f"{name}.txt").write_text(f"{text}\n", encoding="utf-8")
+
+    def wanted() -> Iterator[tuple[Record, Path]]:
+        for record in records:
+            if crop_text(record, report) is not None:
+                part = record.split or ""
+                name = names.take(record.file, part) + tao_suffix(record.file)
+                yield record, target / part / "image" / name
+
+    for record, picture in place_all(wanted(), source, report, link):
+        text = crop_text(record, report) or ""
+        labels = picture.parent.with_name("label")
+        labels.mkdir(exist_ok=True)
+        (labels / f"{picture.stem}.txt").write_text(f"{text}\n", encoding="utf-8")
         seen |= set(text)
         report.written += 1
     target.mkdir(parents=True, exist_ok=True)

@@ -16,17 +16,15 @@ from plateloop.data_preparation.pictures import (
     FlatNames,
     Split,
     locate,
-    place,
     relative,
     split_of,
     walk,
 )
+from plateloop.data_preparation.placing import place_all, tao_suffix
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
 
 HOLDS = crops.HOLDS
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def read(folder: Path, report: Report) -> Iterator[Record]:
@@ -69,22 +67,19 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
     names = FlatNames()
     seen: set[str] = set()
     lists: set[Path] = set()
-    for record in records:
-        text = crop_text(record, report)
-        if text is None:
-            continue
-        part = record.split or ""
-        suffix = Path(record.file).suffix
-        suffix = suffix if suffix.lower() in _SUFFIXES else ".png"
-        name = f"{names.take(record.file, part)}{suffix}"
-        if (
-            report.attempt(record.file, place, source / record.file, target / part / "images" / name, link)
-            is None
-        ):
-            continue
-        partial = target / part / "gt_list.partial"
+
+    def wanted() -> Iterator[tuple[Record, Path]]:
+        for record in records:
+            if crop_text(record, report) is not None:
+                part = record.split or ""
+                name = names.take(record.file, part) + tao_suffix(record.file)
+                yield record, target / part / "images" / name
+
+    for record, picture in place_all(wanted(), source, report, link):
+        text = crop_text(record, report) or ""
+        partial = picture.parent.with_name("gt_list.partial")
         with partial.open("a" if partial in lists else "w", encoding="utf-8") as listing:
-            listing.write(f"{name}\t{text}\n")
+            listing.write(f"{picture.name}\t{text}\n")
         lists.add(partial)
         seen |= set(text)
         report.written += 1
