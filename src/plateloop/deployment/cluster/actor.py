@@ -71,8 +71,12 @@ class Actor:
     News are kept until the driver says that it has them, so that none is lost while both live.
     """
 
-    def begin(self, page: PipelineConfig, mark: Path | None) -> str:
-        """Load the networks and begin to run; returns plateloop's version here.
+    def version(self) -> str:
+        """Plateloop's version here."""
+        return plateloop.__version__
+
+    def begin(self, page: PipelineConfig, mark: Path | None) -> None:
+        """Load the networks and begin to run.
 
         ``page`` has no sources, its paths are absolute; ``mark`` is a file that shows that the output folder
         is the driver's. Raises UserError where this cannot be.
@@ -107,7 +111,6 @@ class Actor:
         logs.configure(self._lines, "text", logging.INFO)
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._thread.start()
-        return plateloop.__version__
 
     def add(self, source: SourceConfig, file: str, of: UUID | None) -> None:
         """Begin with a source. ``file`` names its video; ``of`` is what a recording's ids go by.

@@ -30,7 +30,7 @@ from plateloop.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# How long a pipeline that was asked for may take to begin, and all of them to end.
+# How long a pipeline that was asked for may wait for its cores, and all of them may take to end when told.
 PATIENCE_S = 30.0
 END_S = 4.0
 # Pause before a source whose machine died begins elsewhere; doubles each time up to the source's own longest.
@@ -92,7 +92,7 @@ class ClusterRun:
             self._listen()
             if self._problems and not self._places:
                 raise UserError(self._problems[0])
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and not any(place.there for place in self._places):
                 raise UserError(f"ray {settings.address}: {need} for a pipeline are free on no machine now")
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class ClusterRun:
 
     def _staff(self) -> None:
         # Ask for a pipeline for each source that waits, where there is room.
-        late = [p for p in self._places if not p.ready and time.monotonic() > p.since + PATIENCE_S]
+        late = [p for p in self._places if not p.there and time.monotonic() > p.since + PATIENCE_S]
         for place in late:
             self._lose(place, "its cores are not free")
         starting = sum(not place.ready for place in self._places)
@@ -170,13 +170,17 @@ class ClusterRun:
             )
             place = Place(node, self._room.host(node), handle)
             self._places.append(place)
-            self._ask(place, handle.begin.remote(self._page, self.mark), partial(self._begun, place))
+            self._ask(place, handle.version.remote(), partial(self._arrived, place))
 
-    def _begun(self, place: Place, version: str) -> None:
-        if version != plateloop.__version__:
-            problem = f"has plateloop {version}, this machine {plateloop.__version__}; install the same"
-            self._lose(place, problem)
+    def _arrived(self, place: Place, version: str) -> None:
+        place.there, own = True, plateloop.__version__
+        if version != own:
+            self._lose(place, f"has plateloop {version}, this machine {own}; install the same")
             return
+        begun = place.handle.begin.remote(self._page, self.mark)
+        self._ask(place, begun, lambda _: self._begun(place))
+
+    def _begun(self, place: Place) -> None:
         place.ready = True
         self._room.trust(place.node)
         self._ask(place, place.handle.take.remote(0), partial(self._receive, place))

@@ -12,6 +12,7 @@ from typing import TextIO
 from uuid import uuid4
 
 from plateloop.cluster import connected
+from plateloop.data_preparation.parallel import each
 from plateloop.deployment.cluster.config import RayConfig
 from plateloop.deployment.cluster.driver import ClusterRun
 from plateloop.deployment.cluster.recordings import (
@@ -96,17 +97,19 @@ def _check(config: PipelineConfig, settings: RayConfig) -> None:
 
 
 def _tasks(sources: Sequence[SourceConfig], settings: str) -> tuple[list[Task], list[int | None]]:
-    tasks, lengths = [], []
-    for number, (source, file) in enumerate(zip(sources, file_names(sources), strict=True)):
-        task = Task(number, anywhere(source), file, None, PlacedReport(source.title))
-        length = None
+    named = enumerate(zip(sources, file_names(sources), strict=True))
+    tasks = [Task(n, anywhere(source), file, None, PlacedReport(source.title)) for n, (source, file) in named]
+
+    def look(task: Task) -> int | None:
         try:
-            length = probe(source)
-            task.job = job(task.source, settings) if is_recording(source) else None
+            length = probe(task.source)
+            task.job = job(task.source, settings) if is_recording(task.source) else None
+            return length
         except UserError as error:
             task.report.error, task.over = str(error), True
-        tasks.append(task)
-        lengths.append(length)
+            return None
+
+    lengths = list(each(look, tasks))
     if all(task.over for task in tasks):
         raise UserError("; ".join(str(task.report.error) for task in tasks))
     return tasks, lengths

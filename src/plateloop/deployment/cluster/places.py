@@ -21,13 +21,14 @@ LOOK_S = 0.5
 class Place:
     """A pipeline on a machine (``node``, called ``host``).
 
-    ``handle`` is Ray's of its actor; ``ready``: it has its networks; ``done``: how many of its news the
-    driver has; ``since``: when it was asked for (monotonic seconds).
+    ``handle`` is Ray's of its actor; ``there``: it has its cores; ``ready``: its networks, too; ``done``: how
+    many of its news the driver has; ``since``: when it was asked for (monotonic seconds).
     """
 
     node: str
     host: str
     handle: Any
+    there: bool = False
     ready: bool = False
     done: int = 0
     since: float = field(default_factory=time.monotonic)
