@@ -8,9 +8,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from plateloop.deployment.encoder import CLOCK, Encoder, EncoderConfig, Unit
 from plateloop.deployment.kafka import payloads
+from plateloop.deployment.sinks import rtsp
 from plateloop.frame import Frame
 from plateloop.geometry import boxes_to_corners, coverage
 from plateloop.types import Color, Detections, Event, EventPlate, EventVehicle, Plates, Reading
@@ -304,6 +308,68 @@ def _show_for_ever(video: Path, to: Any) -> None:
                     packet.stream = stream
                     shown.mux(packet)
                 shift += end - begin
+
+
+@pytest.fixture(scope="session")
+def gstreamer() -> str:
+    """A Python that has the bindings of GStreamer's RTSP server; skips where there is none."""
+    program = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+    for python in filter(None, rtsp.PYTHONS):
+        if (
+            Path(python).exists()
+            and not subprocess.run([python, "-c", program], capture_output=True).returncode
+        ):
+            return python
+    pytest.skip("no GStreamer RTSP server with bindings; .ci/run installs Debian's")
+
+
+@pytest.fixture
+def rtsp_camera(gstreamer: str) -> Iterator[Callable[[Path], str]]:
+    """``rtsp_camera(video)``: the RTSP URL of a camera that shows a video over and over, in real time."""
+    over, shows = threading.Event(), []
+
+    def show(out: rtsp.Rtsp, units: Sequence[Unit], step_s: float) -> None:
+        begun = time.monotonic()
+        for number in count():
+            if over.wait(max(0.0, begun + number * step_s - time.monotonic())):
+                break
+            out.write(replace(units[number % len(units)], pts=round(number * step_s * CLOCK)))
+        out.close()
+
+    def start(video: Path) -> str:
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            size, step_s = (stream.width, stream.height), float(1 / (stream.average_rate or 25))
+            encoder = Encoder(size, EncoderConfig(preset="ultrafast", fragment_frames=10), at_once=True)
+            planes = [picture.to_ndarray(format="yuv420p") for picture in container.decode(stream)]
+        units = [unit for number, shot in enumerate(planes) for unit in encoder.encode(shot, number * step_s)]
+        out = rtsp.Rtsp("127.0.0.1:0/camera", "h264", size)
+        shows.append(threading.Thread(target=show, args=(out, units, step_s), daemon=True))
+        shows[-1].start()
+        return out.url
+
+    yield start
+    over.set()
+    for thread in shows:
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def seen_by_client() -> Callable[..., list[str]]:
+    """``seen_by_client(url, count, until=lambda picture: True)``: digests of pictures that a client decodes,
+    from the first one (RGB) that ``until`` is content with."""
+
+    def see(url: str, number: int, until: Callable[[np.ndarray], bool] = lambda _: True) -> list[str]:
+        digests: list[str] = []
+        with av.open(url, options={"rtsp_transport": "tcp", "fpsprobesize": "0"}, timeout=20) as container:
+            for picture in container.decode(video=0):
+                if digests or until(picture.to_ndarray(format="rgb24")):
+                    digests.append(sha256(picture.to_ndarray(format="yuv420p")).hexdigest())
+                if len(digests) == number:
+                    break
+        return digests
+
+    return see
 
 
 @pytest.fixture(scope="session")
