@@ -30,6 +30,7 @@ def label(
 ) -> None:
     """Draw boxes and read plates in a browser. Every edit is kept at once; Ctrl-C ends, with all edits in the
     manifest."""
+    import signal
     import webbrowser
 
     from plateloop.errors import UserError
@@ -51,6 +52,8 @@ def label(
         if browser:
             webbrowser.open(url)
 
+    # Who is told to stop (by systemd, by docker) ends as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     store = serve(folder, host, port, weights, device, threads, follow_links, ready)
     for file in store.conflicts:
         typer.echo(
