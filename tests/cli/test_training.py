@@ -31,6 +31,9 @@ def test_networks_prints_every_budget(
     [
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT"], "nowhere"),
         (["train", "lprnet", "--data", "nowhere", "--out", "OUT"], "nowhere"),
+        (["train", "colornet", "--data", "nowhere", "--out", "OUT"], "nowhere"),
+        (["train", "all", "--data", "nowhere", "--out", "OUT", "--minutes", "1"], "nowhere/frames"),
+        (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.steps=["], "not YAML"),
         (["train", "lpdnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.stepz=3"], "loop.stepz"),
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--device", "cuda:7"], "cuda:7"),
         (["evaluate", "tcnet", "--data", "nowhere", "--card", "no.yaml"], "n"),
@@ -47,8 +50,12 @@ def test_mistakes_are_named_in_one_line(
 ) -> None:
     filled = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
     assert call(monkeypatch, *filled) == 2
-    error = capsys.readouterr().err.strip()
+    said = capsys.readouterr()
+    error = said.err.strip()
     assert named in error and len(error.splitlines()) == 1
+    # Nothing is begun: no page of settings, no folder.
+    assert said.out == ""
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_torch_the_extra_is_named(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plateloop.data_preparation.manifest import Record, write_manifest
 from plateloop.errors import UserError
 from plateloop.training.together import commands, last_line, run
 
@@ -48,17 +48,15 @@ def test_logs_are_kept_and_failures_named(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_children_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
-    os.mkfifo(tmp_path / "manifest.jsonl")
-    # A child that waits for ever: nobody writes into its manifest.
+    write_manifest(tmp_path, [Record(file="1.jpg", width=9, height=9)])
+    # A child that goes on for ever: it serves a page.
     program = (
-        "import sys; from pathlib import Path; from plateloop.training.together import commands, run;"
-        "folder = Path(sys.argv[1]);"
-        "run(commands(['tcnet'], folder, folder / 'out', ['cpu'], 1, 1), folder / 'out')"
+        "import sys; from pathlib import Path; from plateloop.training.together import run;"
+        "run({'page': ['label', sys.argv[1], '--port', '0', '--no-browser']}, Path(sys.argv[1]))"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE) as parent:
         deadline = time.monotonic() + 60
-        children: list[int] = []
-        while not (tmp_path / "out" / "tcnet" / "config.yaml").is_file() and time.monotonic() < deadline:
+        while not (tmp_path / "labels.journal.jsonl").is_file() and time.monotonic() < deadline:
             time.sleep(0.1)
         listing = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text()
         children = [int(pid) for pid in listing.split()]

@@ -56,7 +56,7 @@ def train(
     overrides += assignments or []
     if network == "all":
         from plateloop.cores import cores
-        from plateloop.training.together import NETWORKS, commands, run
+        from plateloop.training.together import NETWORKS, commands, require, run
 
         if minutes is None:
             raise UserError("train all: give --minutes, which each network may take")
@@ -65,6 +65,7 @@ def train(
         if config is not None:
             raise UserError("train all: --config is for one network; use --set NETWORK:key=value")
         jobs = commands(names, data, out, device.split(","), minutes, cores(), overrides[1:], start)
+        require(names, data)
         if failed := run(jobs, out):
             raise UserError(f"{', '.join(failed)} failed; see {out / (failed[0] + '.log')}")
         return

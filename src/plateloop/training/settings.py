@@ -27,7 +27,10 @@ def _nested(assignment: str) -> dict[str, Any]:
     path, separator, text = assignment.partition("=")
     if not separator:
         raise UserError(f"--set {assignment}: write it as key=value, such as loop.learning_rate=1e-3")
-    value: Any = yaml.safe_load(text)
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {assignment}: not YAML: {' '.join(str(error).split())}") from None
     for key in reversed(path.split(".")):
         value = {key: value}
     nested: dict[str, Any] = value
@@ -43,7 +46,12 @@ def settle(default: Config, file: Path | None = None, assignments: Sequence[str]
     if file is not None:
         if not file.is_file():
             raise UserError(f"{file}: no such configuration")
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
+        try:
+            given = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
         if not isinstance(given, dict):
             raise UserError(f"{file}: not a configuration (a YAML mapping)")
         data = _merge(data, given)

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from plateloop.data_preparation.manifest import manifest_of
 from plateloop.errors import UserError
+
+DATASETS = {"tcnet": "frames", "lprnet": "crops", "lpdnet": "frames", "colornet": "colors"}
+"""The folder of the data that each cannot do without."""
 
 NETWORKS = ("tcnet", "lprnet", "lpdnet", "colornet")
 """In the order in which they are started: the longest to train first."""
@@ -23,6 +27,12 @@ _CHILD = (
     "from plateloop.cli.main import main;"
     "main()"
 )
+
+
+def require(networks: Sequence[str], data: Path) -> None:
+    """Raise UserError where ``data`` lacks a dataset that one of the networks learns from."""
+    for name in networks:
+        manifest_of(data / DATASETS[name])
 
 
 def commands(

@@ -228,10 +228,10 @@ def train_color(
     config = settle(ColorConfig(), file, assignments)
     place = pick_device(device)
     seed_everything(config.loop.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
     train = load_colors(data / "colors", "train", STORED, config.limit)
     val = load_colors(data / "colors", "val", SIDE, config.limit)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
     network = ColorNet(len(LABELS), config.dropout)
     draft = describe(data, config, len(train), weights)
 

@@ -118,14 +118,14 @@ def train_detector(
     """
     config = settle(default(network), config_file, overrides)
     place = pick_device(device)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
-    print(as_yaml(config), flush=True)
     seed_everything(config.loop.seed)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     folder = dataset(data)
-    records = train_records(folder, network, config)
+    records, val = train_records(folder, network, config), frame_records(folder, "val")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
+    print(as_yaml(config), flush=True)
     detector = Detector(config.network)
     progress = Progress()
     batches = feed(network, folder, records, config, place, progress, config.cache)
@@ -140,7 +140,7 @@ def train_detector(
         images, truth = batch
         return detection_losses(detector.decode(model(images)), truth, detector.centres, config.loss)
 
-    judge = Judge(network, folder, frame_records(folder, "val"))
+    judge = Judge(network, folder, val)
     sketch = make_card(network, config, _training(config, records, place, 0, None), "", "best.onnx")
 
     def look(model: nn.Module) -> dict[str, float]:

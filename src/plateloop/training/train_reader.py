@@ -231,13 +231,13 @@ def train_reader(
     place = pick_device(device)
     seed_everything(config.loop.seed)
     torch.backends.cudnn.benchmark = True
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
     if config.glyphs is not None:
         os.environ[ENVIRONMENT] = str(config.glyphs)
     began = time.monotonic()
     folders = [data / "crops", data / "frames"]
     real, val, backgrounds = prepared(config, data, folders)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
     regions = region_names(real)
     network = LPRNet(len(regions), config.dropout)
     draft = describe(regions, config, folders, len(real), weights)
