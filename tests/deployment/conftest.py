@@ -355,19 +355,22 @@ def rtsp_camera(gstreamer: str) -> Iterator[Callable[[Path], str]]:
 
 
 @pytest.fixture(scope="session")
-def seen_by_client() -> Callable[..., list[str]]:
-    """``seen_by_client(url, count, until=lambda picture: True)``: digests of pictures that a client decodes,
-    from the first one (RGB) that ``until`` is content with."""
+def digests() -> Callable[..., list[str]]:
+    """``digests(place, most=None, until=lambda picture: True)``: of the pictures that a client decodes of an
+    RTSP stream or a file, from the first one (RGB) that ``until`` is content with."""
 
-    def see(url: str, number: int, until: Callable[[np.ndarray], bool] = lambda _: True) -> list[str]:
-        digests: list[str] = []
-        with av.open(url, options={"rtsp_transport": "tcp", "fpsprobesize": "0"}, timeout=20) as container:
+    def see(
+        place: str, most: int | None = None, until: Callable[[np.ndarray], bool] = lambda _: True
+    ) -> list[str]:
+        result: list[str] = []
+        options = {"rtsp_transport": "tcp", "fpsprobesize": "0"} if place.startswith("rtsp:") else {}
+        with av.open(place, options=options, timeout=20) as container:
             for picture in container.decode(video=0):
-                if digests or until(picture.to_ndarray(format="rgb24")):
-                    digests.append(sha256(picture.to_ndarray(format="yuv420p")).hexdigest())
-                if len(digests) == number:
+                if result or until(picture.to_ndarray(format="rgb24")):
+                    result.append(sha256(picture.to_ndarray(format="yuv420p")).hexdigest())
+                if len(result) == most:
                     break
-        return digests
+        return result
 
     return see
 

@@ -16,6 +16,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -474,3 +476,30 @@ def test_tls_and_passwords_are_passed_on_and_told_to_nobody(broker: Broker, tmp_
     assert back.returncode == 0 and len(back.stdout.splitlines()) == 20
     for done in (refused, sent, back):
         assert "hunter" not in done.stdout + done.stderr
+
+
+def test_mp4_rtsp_and_kafka_at_once_on_two_streams(
+    broker: Broker, passing_cars: Path, rtsp_camera: Callable, start_run: Callable, digests: Callable
+) -> None:
+    """Cameras by RTSP; the MP4 holds the very pictures that clients of the RTSP see: encoded once."""
+    camera, topic = rtsp_camera(passing_cars), fresh("all-at-once")
+    tiler = {"width": 640, "height": 360, "fps": 10}
+    page = {
+        "sources": [{"url": camera, "name": name} for name in ("north", "south")],
+        "output": {"layout": "tiled", "rtsp": "127.0.0.1:0/plates", "tiler": tiler},
+        "kafka": {"servers": broker.address, "topic": topic},
+    }
+    run = start_run(page)
+    (url,) = [told["message"].split()[-1] for told in run.told if told["message"].startswith("RTSP at ")]
+    with ThreadPoolExecutor() as executor:
+        clients = [executor.submit(digests, url, 30) for _ in range(2)]
+        seen = {digest for client in clients for digest in client.result()}
+    deadline = time.monotonic() + 60
+    with closing(Store.open(run.folder / "plateloop.db")) as store:
+        while len({item.event.source for item in store.select() if item.event.phase == "end"}) < 2:
+            assert time.monotonic() < deadline and run.process.poll() is None
+            time.sleep(0.1)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(10) == 0
+        assert_all_there_in_order(store, read(broker, topic))
+    assert len(seen) > 5 and seen <= set(digests(str(run.folder / "tiled.mp4")))

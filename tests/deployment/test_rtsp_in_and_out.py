@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def address_of(told: list[dict[str, Any]]) -> str:
 
 
 def test_two_cameras_by_rtsp_are_seen_by_rtsp_and_encoded_once(
-    passing_cars: Path, rtsp_camera: Callable, start_run: Callable, seen_by_client: Callable
+    passing_cars: Path, rtsp_camera: Callable, start_run: Callable, digests: Callable
 ) -> None:
     camera = rtsp_camera(passing_cars)
     cameras = [
@@ -48,7 +47,7 @@ def test_two_cameras_by_rtsp_are_seen_by_rtsp_and_encoded_once(
         {"url": camera, "name": "by udp", "transport": "udp"},
     ]
     run = start_run({"sources": cameras, "output": {**OUTPUT, "rtsp": "127.0.0.1:0/plates"}})
-    seen = seen_by_client(address_of(run.told), 30, until=shows_two_cars)
+    seen = digests(address_of(run.told), 30, until=shows_two_cars)
     deadline = time.monotonic() + 40
     while {event["source"] for event in events(run.folder) if event["text"] == "5"} != {"by tcp", "by udp"}:
         assert time.monotonic() < deadline and run.process.poll() is None
@@ -56,9 +55,8 @@ def test_two_cameras_by_rtsp_are_seen_by_rtsp_and_encoded_once(
     begun = time.monotonic()
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(10) == 0 and time.monotonic() - begun < 5
-    with av.open(str(run.folder / "tiled.mp4")) as container:
-        kept = {sha256(p.to_ndarray(format="yuv420p")).hexdigest() for p in container.decode(video=0)}
-    assert len(seen) == 30 and set(seen) <= kept, "the same pictures, bit for bit"
+    kept = digests(str(run.folder / "tiled.mp4"))
+    assert len(seen) == 30 and set(seen) <= set(kept), "the same pictures, bit for bit"
     assert [path.name for path in run.folder.glob("*.mp4")] == ["tiled.mp4"]
     assert "camera" in {event["clock"] for event in events(run.folder)}, "by RTCP sender reports"
 
