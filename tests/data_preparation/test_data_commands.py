@@ -77,10 +77,34 @@ def test_convert_tells_of_malformed_files_and_goes_on(dataset: Path, tmp_path: P
     (kitti / "labels/photos_3.txt").write_text("Car what\n")
     words = ("convert", kitti, tmp_path / "out", "--from", "kitti", "--to", "manifest")
     done = plateloop(*words)
-    assert done.returncode == 0
-    assert done.stderr == "skipped labels/photos_3.txt: line 1: 2 columns, not 15\n"
+    assert done.returncode == 2
+    skipped, summary = done.stderr.splitlines()
+    assert skipped == "skipped labels/photos_3.txt: line 1: 2 columns, not 15"
+    assert "1 files were skipped, the others written" in summary
     assert len(list(read_manifest(tmp_path / "out"))) == 7
-    assert plateloop(*words, "--strict").returncode == 2
+    done = plateloop(*words, "--lenient")
+    assert (done.returncode, done.stderr) == (0, f"{skipped}\n")
+
+
+def test_every_command_writes_the_rest_and_says_that_it_is_not_all(dataset: Path, tmp_path: Path) -> None:
+    (dataset / "photos/3.png").unlink()
+    for number, words in enumerate(
+        (
+            ("crop",),
+            ("resize", "--longest", "45"),
+            ("slice", "--where", "source=here"),
+            ("split",),
+            ("balance", "--split", "all"),
+            ("merge",),
+        )
+    ):
+        out = tmp_path / str(number)
+        done = plateloop(words[0], dataset, out, *words[1:])
+        assert done.returncode == 2, words
+        told = done.stderr.splitlines()
+        assert [line.split(":")[0].split()[0] for line in told] == ["skipped", "plateloop"], words
+        assert "photos/3.png: no picture there" in told[0]
+        assert len(list(read_manifest(out))) == 7
 
 
 def test_mistakes_exit_with_2_and_one_line(dataset: Path, tmp_path: Path) -> None:
@@ -161,7 +185,7 @@ def test_a_check_that_could_not_see_all_is_no_success(dataset: Path, tmp_path: P
     ]
     assert "2 files were not compared" in told[-1]
     done = plateloop("split", dataset, tmp_path / "out")
-    assert done.returncode == 0
+    assert done.returncode == 2
     assert "photos/3.png: damaged or no picture; placed by its texts and sequence alone\n" in done.stderr
 
 

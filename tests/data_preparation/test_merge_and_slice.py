@@ -43,7 +43,7 @@ def test_merge_keeps_names_apart_and_writes_the_same_once(tmp_path: Path) -> Non
     found = {r.file: r for r in read_manifest(tmp_path / "out")}
     # b's 1.png is a's, to the last pixel and label; its 2.png has other labels; c's 1.png is another picture.
     assert list(found) == ["x/1.png", "x/2.png", "x/2_2.png", "x/2_2_2.png", "x/1_2.png"]
-    assert report.skipped == {f"{b}: x/1.png": "already there, the same picture and labels"}
+    assert (report.skipped, report.repeated) == ({}, 1)
     assert found["x/2_2.png"].plates[0].text == "ZZ9"
     assert [r.source for r in found.values()] == ["a", "a", "b", "b", "c"]
     assert found["x/1.png"].plates[0].attributes == {"raw_text": "AB1!"}

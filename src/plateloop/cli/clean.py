@@ -112,11 +112,15 @@ def balance(
     link: Annotated[
         bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")
     ] = False,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Exit with 0 although files were skipped.")
+    ] = False,
 ) -> None:
     """Give each record a weight that balances characters, regions and plate heights; training draws by it."""
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.balance import BalanceConfig
     from plateloop.data_preparation.balance import balance as run
+    from plateloop.errors import UserError
 
     config = BalanceConfig(power=power, limit=limit)
     with counting("weighing") as tick:
@@ -130,3 +134,7 @@ def balance(
         f"{target}: {report.written} records written, {len(found.weights)} weighed, {low:.2g} to {high:.2g}, "
         f"worth {found.effective:.0f} drawn evenly"
     )
+    if report.skipped and not lenient:
+        raise UserError(
+            f"{source}: {len(report.skipped)} files were skipped, the others written; mend them, or --lenient"
+        )

@@ -12,14 +12,17 @@ from plateloop.cli.clean import balance, clean
 if TYPE_CHECKING:
     from plateloop.data_preparation.report import Report
 
-app = typer.Typer(name="data", help="Prepare data: a folder in, a folder out.", no_args_is_help=True)
+app = typer.Typer(name="data", no_args_is_help=True)
 app.command("clean")(clean)
 app.command("balance")(balance)
 
 
 @app.callback()
 def data() -> None:
-    """Prepare data: a folder in, a folder out."""
+    """Prepare data: a folder in, a folder out.
+
+    What cannot be used is named in a line and skipped, the rest is written; the exit code is then 2.
+    """
 
 
 Source = Annotated[Path, typer.Argument(help="The folder to read; it is never changed.")]
@@ -32,11 +35,14 @@ Labels = Annotated[
 Ray = Annotated[
     str | None, typer.Option("--ray", metavar="ADDRESS", help="Use the cores of this Ray cluster.")
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 when any file was skipped.")]
+Lenient = Annotated[bool, typer.Option("--lenient", help="Exit with 0 although files were skipped.")]
 
 
-def _tell(report: Report, source: Path, target: Path, strict: bool) -> None:
-    """Print what was written on stdout, and what was not on stderr, a line a file."""
+def _tell(report: Report, source: Path, target: Path, lenient: bool) -> None:
+    """Print what was written on stdout, and what was not on stderr, a line a file.
+
+    Raises UserError where nothing was written, or files were skipped and ``lenient`` does not allow that.
+    """
     from plateloop.errors import UserError
 
     for file, reason in report.skipped.items():
@@ -44,14 +50,15 @@ def _tell(report: Report, source: Path, target: Path, strict: bool) -> None:
     for name, count in sorted(report.lost.items()):
         if count:
             typer.echo(f"{target}: its format cannot hold {name} ({count} pictures)", err=True)
-    typer.echo(f"{target}: {report.written} pictures written, {len(report.skipped)} files skipped")
+    same = f", {report.repeated} there already" if report.repeated else ""
+    typer.echo(f"{target}: {report.written} pictures written, {len(report.skipped)} files skipped{same}")
     if not report.written:
         raise UserError(
             f"{source}: nothing could be written; give a folder, a format or a query that has records"
         )
-    if strict and report.skipped:
+    if report.skipped and not lenient:
         raise UserError(
-            f"{source}: {len(report.skipped)} files were skipped; mend them or leave --strict away"
+            f"{source}: {len(report.skipped)} files were skipped, the others written; mend them, or --lenient"
         )
 
 
@@ -63,7 +70,7 @@ def convert(
     target_format: Annotated[str, typer.Option("--to", help="The target's format.")] = "manifest",
     label: Labels = [],  # noqa: B006
     link: Link = False,
-    strict: Strict = False,
+    lenient: Lenient = False,
 ) -> None:
     """Convert a dataset: manifest, kitti, yolo, voc, coco, cvat, labelstudio, labelme, ccpd, lprnet, ocrnet,
     openalpr, pairs, names, csv."""
@@ -73,7 +80,7 @@ def convert(
 
     with counting("converting") as tick:
         report = run(source, target, source_format, target_format, link, parse(label), tick)
-    _tell(report, source, target, strict)
+    _tell(report, source, target, lenient)
 
 
 @app.command("import")
@@ -85,7 +92,7 @@ def import_(
     ] = None,
     label: Labels = [],  # noqa: B006
     link: Link = False,
-    strict: Strict = False,
+    lenient: Lenient = False,
 ) -> None:
     """Make a manifest dataset of a folder in any format, or of plain pictures."""
     from plateloop.cli.progress import counting
@@ -105,7 +112,7 @@ def import_(
         return
     with counting("importing") as tick:
         report = run(source, target, found, "manifest", link, parse(label), tick)
-    _tell(report, source, target, strict)
+    _tell(report, source, target, lenient)
 
 
 @app.command()
@@ -165,7 +172,7 @@ def merge(
     folders: Annotated[list[Path], typer.Argument(help="The datasets to read, then the folder to write.")],
     label: Labels = [],  # noqa: B006
     link: Link = False,
-    strict: Strict = False,
+    lenient: Lenient = False,
 ) -> None:
     """Merge manifest datasets: names kept apart, what is the same in several written once."""
     from plateloop.cli.progress import counting
@@ -178,7 +185,7 @@ def merge(
         raise UserError("merge needs the datasets to read and the folder to write: merge SRC… DST")
     with counting("merging") as tick:
         report = run(sources, target, parse(label), link, tick)
-    _tell(report, sources[0], target, strict)
+    _tell(report, sources[0], target, lenient)
 
 
 @app.command("slice")
@@ -197,7 +204,7 @@ def slice_(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
     link: Link = False,
-    strict: Strict = False,
+    lenient: Lenient = False,
 ) -> None:
     """Take a part of a manifest dataset: by query, by chance, per class.
 
@@ -210,7 +217,7 @@ def slice_(
 
     with counting("slicing") as tick:
         report = take(source, target, where, random, per_class, seed, link, tick)
-    _tell(report, source, target, strict)
+    _tell(report, source, target, lenient)
 
 
 @app.command()
@@ -229,7 +236,7 @@ def split(
     ] = False,
     link: Link = False,
     ray: Ray = None,
-    strict: Strict = False,
+    lenient: Lenient = False,
 ) -> None:
     """Split into train, val and test, or folds: a plate text, a sequence, a scene is on one side only."""
     from plateloop.cli.progress import counting
@@ -267,7 +274,7 @@ def split(
         typer.echo(f"  {name or 'no source'} {region or 'no region'}: {shares}")
     for file in outcome.unseen:
         typer.echo(f"{file}: damaged or no picture; placed by its texts and sequence alone", err=True)
-    _tell(outcome.report, source, target, strict)
+    _tell(outcome.report, source, target, lenient)
 
 
 @app.command()
@@ -279,7 +286,7 @@ def crop(
     margin: Annotated[float, typer.Option(min=0, max=1, help="Grown on each side by this share.")] = 0.06,
     least: Annotated[int, typer.Option(min=1, help="Height in pixels below which nothing is cut.")] = 8,
     ray: Ray = None,
-    strict: Strict = False,
+    lenient: Lenient = False,
 ) -> None:
     """Cut plates or vehicles out of a manifest dataset's pictures; each becomes a picture with its labels."""
     from plateloop.cli.progress import counting
@@ -290,7 +297,7 @@ def crop(
             report = crop_vehicles(source, target, margin, least, tick, ray)
         else:
             report = crop_plates(source, target, margin, rectify, least, tick, ray)
-    _tell(report, source, target, strict)
+    _tell(report, source, target, lenient)
 
 
 @app.command()
@@ -300,7 +307,7 @@ def resize(
     longest: Annotated[int, typer.Option(min=1, help="The longer side in pixels, at most.")],
     enlarge: Annotated[bool, typer.Option("--enlarge", help="Also make small pictures so large.")] = False,
     ray: Ray = None,
-    strict: Strict = False,
+    lenient: Lenient = False,
 ) -> None:
     """Scale a manifest dataset's pictures together with their boxes and corners."""
     from plateloop.cli.progress import counting
@@ -308,7 +315,7 @@ def resize(
 
     with counting("resizing") as tick:
         report = run(source, target, longest, enlarge, tick, ray)
-    _tell(report, source, target, strict)
+    _tell(report, source, target, lenient)
 
 
 @app.command()

@@ -147,7 +147,8 @@ def _each(
         for number, (picture, found) in enumerate(make(record, frame) if frame is not None else ()):
             file = record.file if copied else str(path.with_name(f"{path.stem}_{number}.png"))
             (target / file).parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(target / file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            (target / file).write_bytes(cv2.imencode(Path(file).suffix, bgr)[1].tobytes())
             written.append(found.model_copy(update={"file": file}))
         return written, own.skipped
 

@@ -52,7 +52,7 @@ def merge(
                     path = PurePosixPath(new.file)
                     name = str(path.with_name(f"{path.stem}_{count}{path.suffix}"))
                 if key in taken:
-                    report.skip(f"{source}: {record.file}", "already there, the same picture and labels")
+                    report.repeated += 1
                     continue
                 taken[key] = content
                 place(source / record.file, target / name, link)

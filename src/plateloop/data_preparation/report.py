@@ -22,11 +22,12 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, OSError, RecursionEr
 @dataclass
 class Report:
     """Counts what was written; ``skipped`` maps each file that was left out to its reason, in one line;
-    ``lost`` counts what the target's format cannot hold, by name."""
+    ``lost`` counts what the target's format cannot hold, by name; ``repeated`` what was written before."""
 
     written: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
 
     def skip(self, file: str, reason: str) -> None:
         """Note that ``file`` was left out. Said twice (formats may be read twice), it counts once."""
