@@ -94,6 +94,8 @@ class ClusterRun:
                 raise UserError(self._problems[0])
             if time.monotonic() > deadline and not any(place.there for place in self._places):
                 raise UserError(f"ray {settings.address}: {need} for a pipeline are free on no machine now")
+        for problem in self._problems:
+            log.warning("%s", problem)
 
     def close(self) -> None:
         """End what still runs, at once."""
@@ -290,10 +292,12 @@ class ClusterRun:
         lost = [task for task in self.tasks if task.place is place]
         problem = f"{place.host}: {why}"
         if lost:
-            log.warning("%s; %d sources begin elsewhere", problem, len(lost))
+            names = [task.source.title for task in lost[:3]] + (["…"] if len(lost) > 3 else [])
+            log.warning("%s; to begin elsewhere: %s", problem, ", ".join(names))
         elif problem not in self._problems:
-            log.warning("%s", problem)
-        self._problems.append(problem)
+            self._problems.append(problem)
+            if self.keeper is not None:
+                log.warning("%s", problem)
         for task in lost:
             source = task.source
             ends = task.lose(min(PAUSE_S * 2 ** min(task.report.restarts, 16), source.retry_most_s))
