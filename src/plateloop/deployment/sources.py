@@ -113,6 +113,14 @@ class Shot:
 MOST_DAMAGED = 1000
 
 
+@dataclass(slots=True)
+class _Damage:
+    """What of a file could not be decoded: packets that were passed over, why reading stopped."""
+
+    packets: int = 0
+    stopped: str | None = None
+
+
 class SourceError(Exception):
     """A source that cannot be read now, though it may be later."""
 
@@ -173,10 +181,10 @@ def frames(
     """The pictures of a source until it ends or ``stop`` is set.
 
     A file that cannot be read, holds no video, or an URL that a server refuses raise UserError; a folder with
-    pictures that cannot be read does so at its end, after the others. Video that is damaged in the middle or
-    cut off at the end is passed over with a warning. Live sources never raise: they
-    are opened again after a pause that doubles from ``retry_s`` to ``retry_most_s``; ``again`` hears of each
-    time.
+    pictures that cannot be read does so at its end, after the others. Of a file that is damaged or cut off
+    all that can be read comes, then a warning says how much that was, of how much where the file tells. Live
+    sources never raise: they are opened again after a pause that doubles from ``retry_s`` to
+    ``retry_most_s``; ``again`` hears of each time.
     """
     check(config.url)
     if is_remote(config.url):
@@ -227,8 +235,6 @@ def _file(config: SourceConfig, stop: threading.Event) -> Iterator[Shot]:
                 yield shot
         if not count and not stop.is_set():
             raise UserError(f"{config.url}: no picture in it could be decoded (damaged or cut off)")
-        if stream.frames - count > max(2, stream.frames // 100) and not stop.is_set():
-            log.warning("%s: cut off or damaged: %d of %d frames", config.title, count, stream.frames)
 
 
 def _network(config: SourceConfig, stop: threading.Event, again: Callable[[], None]) -> Iterator[Shot]:
@@ -244,7 +250,7 @@ def _network(config: SourceConfig, stop: threading.Event, again: Callable[[], No
                             yield recorded
                     return
                 timeline.connect()
-                for stamp, picture in _decoded(container, stream, config, stop, timeline):
+                for stamp, picture in _decoded(container, stream, config, stop, _Damage(), timeline):
                     ever, fails = True, 0
                     arrived = time.time()
                     time_s, camera_time = timeline.place(stamp, arrived)
@@ -271,10 +277,11 @@ def _recorded(
     container: InputContainer, stream: VideoStream, config: SourceConfig, stop: threading.Event
 ) -> Iterator[tuple[int, Shot | None]]:
     # Each picture's number from 1, and the picture where the pace wants it.
-    pace, index, last = Pace(config.max_fps), 0, 0.0
+    pace, index, last, number = Pace(config.max_fps), 0, 0.0, 0
     start: float | None = None
     rate = float(stream.average_rate or stream.guessed_rate or 25)
-    for number, (stamp, picture) in enumerate(_decoded(container, stream, config, stop), 1):
+    damage = _Damage()
+    for number, (stamp, picture) in enumerate(_decoded(container, stream, config, stop, damage), 1):
         at = last + 1 / rate if stamp is None else stamp
         start = at if start is None else start
         last = at
@@ -283,6 +290,43 @@ def _recorded(
             shot = Shot(index, max(0.0, at - start), time.time(), _upright(picture, config))
             index += 1
         yield number, shot
+    if start is not None and not stop.is_set():
+        _tell_what_is_missing(container, stream, config, number, last - start + 1 / rate, damage)
+
+
+def _tell_what_is_missing(
+    container: InputContainer,
+    stream: VideoStream,
+    config: SourceConfig,
+    count: int,
+    seconds: float,
+    damage: _Damage,
+) -> None:
+    """One warning where a file gave less than it says it holds, or some of it could not be decoded."""
+    whole = _length(container, stream)
+    fewer = stream.frames - count > max(2, stream.frames // 100)
+    shorter = whole is not None and whole - seconds > max(0.5, whole / 50)
+    # Where frames are counted, a last one that is shown for long is nothing missing.
+    if not ((fewer if stream.frames else shorter) or damage.packets or damage.stopped):
+        return
+    frames_read = f"{count} of {stream.frames}" if fewer else f"{count}"
+    seconds_read = f"{seconds:.1f} of {whole:.1f}" if shorter else f"{seconds:.1f}"
+    rest = [f"{damage.packets} damaged packets"] if damage.packets else []
+    rest += [damage.stopped] if damage.stopped else []
+    said = f"{frames_read} frames, {seconds_read} s were read"
+    log.warning("%s: cut off or damaged: %s", config.title, "; ".join([said, *rest]))
+
+
+def _length(container: InputContainer, stream: VideoStream) -> float | None:
+    """The seconds that a file's video is said to last; None where it does not say."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, match.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    # The container's length may be the sound's.
+    alone = len(container.streams) == 1 and container.duration
+    return container.duration / 1e6 if alone and container.duration else None
 
 
 def _open_file(config: SourceConfig) -> InputContainer:
@@ -339,12 +383,13 @@ def _decoded(
     stream: VideoStream,
     config: SourceConfig,
     stop: threading.Event,
+    damage: _Damage,
     timeline: Timeline | None = None,
 ) -> Iterator[tuple[float | None, VideoFrame]]:
     # Pictures with their time stamps in seconds; with a timeline the stream is live. Of such a one all
     # packets are looked at: a camera that was given another codec goes on in another stream.
     packets = _packets(container, stream, timeline)
-    bad, in_row, seen = 0, 0, time.monotonic()
+    in_row, seen = 0, time.monotonic()
     while not stop.is_set():
         if timeline and time.monotonic() > seen + config.timeout_s:
             raise SourceError(f"data, but no picture for {config.timeout_s:g} s")
@@ -358,7 +403,7 @@ def _decoded(
         except (StopIteration, av.error.EOFError):
             break
         except av.error.InvalidDataError:
-            bad, in_row = bad + 1, in_row + 1
+            damage.packets, in_row = damage.packets + 1, in_row + 1
             if in_row > MOST_DAMAGED:
                 break
             # A generator that has raised has ended.
@@ -367,13 +412,13 @@ def _decoded(
         except (av.error.FFmpegError, OSError) as error:
             if timeline:
                 raise SourceError(f"lost ({error.strerror or type(error).__name__})") from None
-            log.warning("%s: reading stopped: %s", config.title, error.strerror)
+            damage.stopped = f"reading stopped: {error.strerror or type(error).__name__}"
             break
         for picture in pictures:
             in_row, seen = 0, time.monotonic()
             yield picture.time if picture.pts is not None else None, picture
-    if bad:
-        log.warning("%s: %d damaged packets were passed over", config.title, bad)
+    if damage.packets and timeline:
+        log.warning("%s: %d damaged packets were passed over", config.title, damage.packets)
 
 
 def _packets(
