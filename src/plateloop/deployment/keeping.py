@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from plateloop.deployment import push
 from plateloop.deployment.config import PipelineConfig
@@ -17,8 +20,13 @@ from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.probe import Probe, Probes
 from plateloop.deployment.sinks.store import StoreSink
 from plateloop.deployment.sinks.worker import Worker
-from plateloop.deployment.store import Store
+from plateloop.deployment.store import Store, events, streams
 from plateloop.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Among so many of a stream's last phases passages that were left open are looked for.
+RECENT = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ def keeping(
         if store is None:
             store = stack.enter_context(closing(Store.open(folder / "plateloop.db")))
         couriers = _couriers(config, store)
+        _end_what_was_left_open(store, config, [courier.target for courier in couriers])
         for courier in couriers:
             courier.start()
             stack.callback(courier.finish, 0)
@@ -71,6 +80,27 @@ def keeping(
             followers += (Worker(Probe(Probes(event=probes.event)), config.queue),)
         keeper = StoreSink(store, [courier.target for courier in couriers], followers)
         yield Keeping(store, keeper, followers, couriers)
+
+
+def _end_what_was_left_open(store: Store, config: PipelineConfig, targets: Sequence[str]) -> None:
+    # Of a run that was killed, as last told. In a database that others may write to as well, what is open may
+    # be a passage that goes on.
+    if store.engine.dialect.name != "sqlite":
+        return
+    names = [source.title for source in config.sources]
+    recent = events.c.sequence > streams.c.last - RECENT
+    left = (events.c.stream.in_(names), events.c.phase != "end", recent)
+    try:
+        found = list(store.latest(lambda query: query.where(*left)))
+        for item in found:
+            end = item.event.model_copy(update={"phase": "end"})
+            store.append([end], item.time, item.frame, item.position, targets)
+    except SQLAlchemyError as error:
+        # A full disk: the run itself goes on, and its events wait. Another one finds these again.
+        log.warning("passages that a killed run left open stay so: %s", str(error).splitlines()[0])
+    else:
+        if found:
+            log.warning("%d passages that a killed run left open are ended as last told", len(found))
 
 
 def _couriers(config: PipelineConfig, store: Store) -> tuple[Courier, ...]:
