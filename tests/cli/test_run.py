@@ -67,7 +67,7 @@ def test_json_is_one_event_a_line_and_nothing_else(clip: Path, arguments: list[s
     assert done.returncode == 0 and done.stderr == ""
     wanted = {
         "id", "phase", "source", "track", "text", "confidence", "char_confidences", "first_s", "last_s",
-        "frames", "readings", "vehicle", "plate", "clock",
+        "frames", "readings", "vehicle", "plate", "clock", "pictures",
     }  # fmt: skip
     events = lines(done.stdout)
     assert all(set(event) == wanted for event in events)
