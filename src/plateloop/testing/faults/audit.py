@@ -34,14 +34,18 @@ class FaultRow(BaseModel):
     lost: int = Field(0, description="shown and not told, told and not stored, stored and not received")
     disordered: int = Field(0, description="out of order within their stream, in the store or on arrival")
     duplicates: int = Field(0, description="messages received again, recognised by id and sequence")
+    strange: int = Field(0, description="messages received that the store does not know by id and sequence")
     recoveries_s: tuple[float, ...] = Field((), description="from the end of each fault to the next event")
     exit_code: int | None = Field(None, description="of the process's last, orderly end")
+    said: tuple[str, ...] = Field(
+        (), description="the last lines on stderr of a process that ended otherwise"
+    )
     skipped: str | None = Field(None, description="why it was not done")
 
     @property
     def passed(self) -> bool:
-        """Nothing lost, nothing out of order, and an orderly end; true where it was skipped."""
-        return not self.lost and not self.disordered and not self.exit_code
+        """Nothing lost, out of order or unknown, and an orderly end; true where it was skipped."""
+        return not (self.lost or self.disordered or self.strange or self.exit_code)
 
     def cells(self) -> list[str]:
         """The row of a table under ``HEAD``."""
@@ -59,7 +63,7 @@ class FaultRow(BaseModel):
             "-" if self.received is None else str(self.received),
             str(self.lost),
             str(self.disordered),
-            str(self.duplicates),
+            str(self.duplicates) + (f" ({self.strange} unknown)" if self.strange else ""),
             worst,
         ]
 
@@ -118,7 +122,7 @@ def unstored(told: Iterable[Told], stored: Iterable[Stored]) -> int:
 
 
 def unreceived(stored: Iterable[Stored], received: Iterable[Stored]) -> int:
-    """How many events of the store never arrived."""
+    """How many events of the first never came up in the second, by id and sequence."""
     return len({_key(item) for item in stored} - {_key(item) for item in received})
 
 

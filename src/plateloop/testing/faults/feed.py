@@ -98,13 +98,13 @@ class Feed:
                 client.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, client: socket.socket) -> None:
-        request = client.recv(4096).decode("latin-1")
-        stream = int(request.split()[1].strip("/").removesuffix(".ts"))
         self._clients.add(client)
         try:
             with _gone_is_fine():
-                client.sendall(_HEAD)
-                self._send(client, stream)
+                request = client.recv(4096).decode("latin-1").split()
+                if request:
+                    client.sendall(_HEAD)
+                    self._send(client, int(request[1].strip("/").removesuffix(".ts")))
         finally:
             self._clients.discard(client)
 

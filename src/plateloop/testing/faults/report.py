@@ -19,7 +19,7 @@ MEANINGS = (
     ("arrived", "messages that a consumer finds in Kafka at the end, those that came again included"),
     ("lost", "shown and never told, told and not stored, or stored and not received"),
     ("order", "numbers missing or not rising within a stream, in the store or on arrival"),
-    ("again", "messages that came again; a consumer knows them by id and sequence"),
+    ("again", "messages that came again, known by id and sequence (unknown: those that are not)"),
     ("recovery", "median / worst seconds from the end of the fault until an event is told (a vehicle must "
      "come by); of a broker until all that was owed is acknowledged; of a killed process from its start on"),
 )  # fmt: skip
@@ -48,6 +48,11 @@ def html(rows: Sequence[FaultRow], about: str) -> str:
             f"<p><b>{verdict}</b></p>",
             table(HEAD, (row.cells() for row in rows)),
             *(f"<p>{escape(row.fault)}: skipped, {escape(row.skipped)}" for row in rows if row.skipped),
+            *(
+                f"<p>{escape(row.fault)}: the process said: {escape('; '.join(row.said))}"
+                for row in rows
+                if row.said
+            ),
             "<h2>What is counted</h2><dl>",
             *(f"<dt><b>{escape(name)}</b><dd>{escape(meaning)}" for name, meaning in MEANINGS),
             "</dl></html>\n",

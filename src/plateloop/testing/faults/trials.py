@@ -34,7 +34,7 @@ from plateloop.testing.street import render_clip
 
 QUIET_S = 5.0
 """Silence after the last play by which a process has dealt with all that it was sent."""
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 """How long an event may be waited for, on a busy machine."""
 ERROR_RATE = 1e-4
 """Share of damaged bytes in a corrupt stream: about one packet of MPEG-TS in fifty."""
@@ -57,7 +57,10 @@ class Bench:
 
 @dataclass(slots=True)
 class Rig:
-    """A deployment under trial: the feed into a store, and into Kafka where there is a broker."""
+    """A deployment under trial: the feed into a store, and into Kafka where there is a broker.
+
+    The vehicles of plays before ``counted_from`` (a Unix time) need not all be told.
+    """
 
     bench: Bench
     name: str
@@ -66,6 +69,8 @@ class Rig:
     told: list[Told] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
     exit_code: int | None = None
+    said: list[str] = field(default_factory=list)
+    counted_from: float = 0.0
     _runs: int = 0
 
     @property
@@ -101,6 +106,7 @@ class Rig:
                 told, quiet = len(subject.told), time.monotonic()
             time.sleep(0.05)
         self.exit_code = subject.stop()
+        self.said = subject.warnings[-5:] if self.exit_code else []
         self.told += subject.told
 
     def recover(self, subject: Subject) -> None:
@@ -109,11 +115,20 @@ class Rig:
 
     def await_event(self, subject: Subject) -> float:
         """Seconds until ``subject`` tells its next event. Raises OSError where it tells none."""
-        before, begun = len(subject.told), time.monotonic()
-        while len(subject.told) == before:
-            if time.monotonic() > begun + PATIENCE_S or subject.process.poll() is not None:
-                told = "; ".join(subject.warnings[-3:])
-                raise OSError(f"{self.name}: no event within {PATIENCE_S:.0f} s; the process said: {told}")
+        return self._wait(subject, "event", lambda: len(subject.told))
+
+    def await_warning(self, subject: Subject) -> None:
+        """Wait until ``subject`` complains. Raises OSError where it does not."""
+        self._wait(subject, "warning", lambda: len(subject.warnings))
+
+    def _wait(self, subject: Subject, what: str, count: Callable[[], int]) -> float:
+        before, begun = count(), time.monotonic()
+        while count() == before:
+            ended = subject.process.poll()
+            if time.monotonic() > begun + PATIENCE_S or ended is not None:
+                why = f"within {PATIENCE_S:.0f} s" if ended is None else f"before its end (exit {ended})"
+                said = "; ".join(subject.warnings[-5:])
+                raise OSError(f"{self.name}: no {what} {why}; the process said: {said}")
             time.sleep(0.05)
         return time.monotonic() - begun
 
@@ -138,7 +153,9 @@ def broker_down(rig: Rig) -> None:
     subject = rig.start()
     rig.await_event(subject)
     rig.bench.broker.stop()
-    time.sleep(rig.bench.pause_s)
+    back = time.monotonic() + rig.bench.pause_s
+    rig.await_event(subject)
+    time.sleep(max(0.0, back - time.monotonic()))
     rig.bench.broker.start()
     rig.injected += 1
     rig.recoveries.append(_delivered(rig))
@@ -146,12 +163,13 @@ def broker_down(rig: Rig) -> None:
 
 
 def broker_killed(rig: Rig) -> None:
-    """The broker is killed (-9) and started again at once."""
+    """The broker is killed (-9) with an event on its way, and started again once there is one more."""
     assert rig.bench.broker is not None
     subject = rig.start()
     for _ in range(max(1, rig.bench.times // 6)):
         rig.await_event(subject)
         rig.bench.broker.kill()
+        rig.await_event(subject)
         rig.bench.broker.start()
         rig.injected += 1
         rig.recoveries.append(_delivered(rig))
@@ -171,6 +189,8 @@ def process_killed(rig: Rig) -> None:
         if number and subject.told:
             rig.recoveries.append(subject.told[0].time - subject.started)
         rig.told += subject.told
+    # The vehicles that a killed process had in sight were not its own to tell of any more.
+    rig.counted_from = time.time()
     subject = rig.start()
     rig.await_event(subject)
     rig.recoveries.append(subject.told[0].time - subject.started)
@@ -186,6 +206,8 @@ def disk_full(rig: Rig) -> None:
         rig.await_event(subject)
         hard = resource.prlimit(subject.process.pid, resource.RLIMIT_FSIZE)[1]
         resource.prlimit(subject.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        # An event has come and found no room.
+        rig.await_warning(subject)
         time.sleep(rig.bench.pause_s / 4)
         resource.prlimit(subject.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         rig.injected += 1
@@ -270,8 +292,8 @@ def audit(rig: Rig, fault: str) -> FaultRow:
         received = [record.stored for record in records if record.stored is not None]
     with closing(Store.open(rig.store, create=False)) as store:
         stored = list(store.select())
-    # The vehicles that a killed process had in sight were not its own to tell of any more.
-    shown = [] if fault == "process killed" else shown_whole(rig.feed.plays, rig.bench.known)
+    plays = [play for play in rig.feed.plays if play.begun >= rig.counted_from]
+    shown = shown_whole(plays, rig.bench.known)
     within_s = rig.bench.seconds + 20 + (rig.bench.pause_s if fault == "disk full" else 0)
     lost = len(missing(shown, rig.told, within_s)) + unstored(rig.told, stored)
     return FaultRow(
@@ -284,8 +306,10 @@ def audit(rig: Rig, fault: str) -> FaultRow:
         lost=lost + (0 if received is None else unreceived(stored, received)),
         disordered=disorder(stored, gaps=True) + (0 if received is None else disorder(received)),
         duplicates=0 if received is None else repeated(received),
+        strange=0 if received is None else unreceived(received, stored),
         recoveries_s=tuple(round(seconds, 2) for seconds in rig.recoveries),
         exit_code=rig.exit_code,
+        said=tuple(rig.said),
     )
 
 
