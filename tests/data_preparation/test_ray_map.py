@@ -1,11 +1,10 @@
 """Pictures hashed and cut over a local cluster of nodes of which one dies: the same as on one machine."""
 
 import io
-import os
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,21 +29,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[object]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from ray.cluster_utils import Cluster
-
-        # A dead node is to be missed after a second, not after half a minute.
-        watch = {"health_check_period_ms": 300, "health_check_timeout_ms": 300}
-        small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-        made = Cluster(initialize_head=True, head_node_args=small | {"_system_config": watch})
-        yield made
-        made.shutdown()
-
-
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """70 noisy pictures with two plates each, and one that is damaged."""
@@ -62,8 +46,8 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_cluster_does_what_one_machine_does(cluster: object, dataset: Path, tmp_path: Path) -> None:
-    address = cluster.address  # type: ignore[attr-defined]
+def test_a_cluster_does_what_one_machine_does(ray_cluster: Any, dataset: Path, tmp_path: Path) -> None:
+    address = ray_cluster.address
     here = gather(dataset, Report())
     there = gather(dataset, Report(), ray=address)
     assert here.files == there.files
@@ -79,9 +63,9 @@ def test_a_cluster_does_what_one_machine_does(cluster: object, dataset: Path, tm
 
 
 def test_a_cluster_finds_what_one_machine_finds(
-    cluster: object, dataset: Path, package_weights: Path
+    ray_cluster: Any, dataset: Path, package_weights: Path
 ) -> None:
-    address = cluster.address  # type: ignore[attr-defined]
+    address = ray_cluster.address
     here, there = io.StringIO(), io.StringIO()
     networks = Networks(package_weights, split="val")
     local = inspect(dataset, CleanConfig(), networks, here)
@@ -92,8 +76,8 @@ def test_a_cluster_finds_what_one_machine_finds(
     assert here.getvalue() == there.getvalue()
 
 
-def test_a_cluster_renders_what_one_machine_renders(cluster: object, tmp_path: Path) -> None:
-    address = cluster.address  # type: ignore[attr-defined]
+def test_a_cluster_renders_what_one_machine_renders(ray_cluster: Any, tmp_path: Path) -> None:
+    address = ray_cluster.address
     assert list(synthesize(tmp_path / "here", 60, 2, style="gb", workers=1))[-1] == 60
     assert list(synthesize(tmp_path / "there", 60, 2, style="gb", ray=address))[-1] == 60
     here = sorted(path for path in (tmp_path / "here").rglob("*") if path.is_file())
@@ -102,31 +86,33 @@ def test_a_cluster_renders_what_one_machine_renders(cluster: object, tmp_path: P
         assert path.read_bytes() == (tmp_path / "there" / path.relative_to(tmp_path / "here")).read_bytes()
 
 
-def test_what_a_dead_node_had_is_done_elsewhere(cluster: object, tmp_path: Path) -> None:
+def test_what_a_dead_node_had_is_done_elsewhere(ray_cluster: Any, tmp_path: Path) -> None:
     size = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    added = [cluster.add_node(**size) for _ in range(2)]  # type: ignore[attr-defined]
+    added = [ray_cluster.add_node(**size) for _ in range(2)]
 
     def slow(number: int) -> tuple[int, str]:
         time.sleep(0.01)
         return number * number, ray.get_runtime_context().get_node_id()
 
     found, alive = [], True
-    for value, worker in each(slow, range(800), cluster.address, [tmp_path]):  # type: ignore[attr-defined]
+    for value, worker in each(slow, range(800), ray_cluster.address, [tmp_path]):
         found.append(value)
         # Not the node that this process itself is connected to, which may be any.
         mortal = {node.node_id: node for node in added}
         mortal.pop(ray.get_runtime_context().get_node_id(), None)
         if alive and worker in mortal:
             # More of its work is under way.
-            cluster.remove_node(mortal[worker], allow_graceful=False)  # type: ignore[attr-defined]
+            ray_cluster.remove_node(mortal[worker], allow_graceful=False)
             alive = False
     assert not alive
+    # Else the next test's driver might choose the dead node as its own.
+    ray_cluster.wait_for_nodes()
     assert found == [number * number for number in range(800)]
 
 
-def test_a_folder_that_a_node_does_not_see_is_named(cluster: object, tmp_path: Path) -> None:
+def test_a_folder_that_a_node_does_not_see_is_named(ray_cluster: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="machines must share it"):
-        list(each(abs, range(3), cluster.address, [tmp_path / "gone"]))  # type: ignore[attr-defined]
+        list(each(abs, range(3), ray_cluster.address, [tmp_path / "gone"]))
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1"])
