@@ -28,11 +28,24 @@ _Config = Annotated[
 
 
 def msg2kafka(
-    kafka: _Kafka,
     source: Annotated[
         str | None,
         typer.Argument(
             metavar="STORE_OR_JSONL", help="Event store, file of JSON lines, or - for standard input."
+        ),
+    ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT[/TOPIC]", help="Brokers, and topic if not plateloop; else the page's."
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="YAML",
+            help="A run's page: its sources' sensors and places, its Kafka settings.",
         ),
     ] = None,
     simulate: Annotated[
@@ -41,7 +54,9 @@ def msg2kafka(
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long to simulate; else until Ctrl-C.")
     ] = None,
-    schema: Annotated[str, typer.Option(help="Of the messages: custom, full or minimal.")] = "custom",
+    schema: Annotated[
+        str | None, typer.Option(help="Of the messages: custom (unless the page says so), full or minimal.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Most messages a second.")] = None,
     store: Annotated[
         str | None,
@@ -62,7 +77,8 @@ def msg2kafka(
     """
     from tempfile import TemporaryDirectory
 
-    from plateloop.deployment.kafka.config import make_config, parse_address
+    from plateloop.deployment.config import load_config
+    from plateloop.deployment.kafka.config import parse_address
     from plateloop.deployment.kafka.delivery import check
     from plateloop.deployment.kafka.send import is_store, send
     from plateloop.deployment.lines import LineReader, gathered
@@ -71,8 +87,17 @@ def msg2kafka(
 
     if (source is None) == (simulate is None):
         raise UserError("msg2kafka: name a store, a file of JSON lines or -, or give --simulate N")
-    servers, topic = parse_address(kafka)
-    config = make_config(servers=servers, topic=topic, payload=schema, sensors=sensors, settings=kafka_config)
+    servers, topic = parse_address(kafka) if kafka is not None else (None, None)
+    given = {
+        "servers": servers,
+        "topic": topic,
+        "payload": schema,
+        "sensors": sensors,
+        "settings": kafka_config,
+    }
+    settings = load_config(page, overrides={"kafka": given})
+    if (config := settings.kafka) is None:
+        raise UserError("msg2kafka: give --kafka HOST:PORT, or --config with a page that has kafka.servers")
     check(config)
     _log_to_stderr()
     stop = _stopped_by_signal()
@@ -86,9 +111,8 @@ def msg2kafka(
             beside = f"{source}.db" if source not in (None, "-") else f"{folder}/events.db"
             opened = Store.open(store or beside)
             arriving = gathered(items)
-        delivered, owed = send(
-            opened, config, stop, arriving, rate, patience if patience is not None else float("inf")
-        )
+        longest = patience if patience is not None else float("inf")
+        delivered, owed = send(opened, config, stop, arriving, rate, longest, sources=settings.sources)
         opened.close()
     print(f"{delivered} events delivered to {config.servers}/{config.topic}, {owed} waiting")
     if reader.bad:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.errors import UserError
 
@@ -35,15 +35,6 @@ class KafkaConfig(BaseModel):
     def target(self) -> str:
         """The name of this receiver in the outbox."""
         return f"kafka:{self.servers}/{self.topic}"
-
-
-def make_config(**keys: object) -> KafkaConfig:
-    """A checked configuration. Raises UserError naming the key that is wrong."""
-    try:
-        return KafkaConfig.model_validate({key: value for key, value in keys.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise UserError(f"Kafka: {first['loc'][0]}: {first['msg'].lower()}") from None
 
 
 def parse_address(text: str) -> tuple[str, str]:

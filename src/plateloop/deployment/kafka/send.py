@@ -9,6 +9,7 @@ from pathlib import Path
 from plateloop.deployment import outbox
 from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.kafka.delivery import Delivery
+from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.store import Store, Stored
 
 # How long a stopped process goes on delivering.
@@ -35,13 +36,15 @@ def send(
     rate: float | None = None,
     patience_s: float = float("inf"),
     tell: Callable[[int], None] = lambda delivered: None,
+    sources: Iterable[SourceConfig] = (),
 ) -> tuple[int, int]:
     """Deliver everything in ``store``, and what is ``arriving`` through it; (delivered, still owed).
 
-    Ends when all is acknowledged, on ``stop``, or when nothing was for ``patience_s``. At most ``rate``
-    messages a second. ``tell`` hears of the progress.
+    What ``sources`` say of their sensors and places is in the messages, as in those of a run. Ends when all
+    is acknowledged, on ``stop``, or when nothing was for ``patience_s``. At most ``rate`` messages a second.
+    ``tell`` hears of the progress.
     """
-    delivery = Delivery(store, config, rate)
+    delivery = Delivery(store, config, rate, sources)
     outbox.owe_everything(store, config.target)
     delivery.start()
     try:
