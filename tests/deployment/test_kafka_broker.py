@@ -446,25 +446,6 @@ def test_the_page_of_a_run_tells_msg2kafka_of_its_sensors(broker: Broker, tmp_pa
     assert sensors["gate-7"]["place"]["name"] == "garage"
 
 
-def test_the_page_of_a_run_tells_msg2kafka_of_its_sensors(broker: Broker, tmp_path: Path) -> None:
-    topic, page = fresh("of-a-page"), tmp_path / "page.yaml"
-    gate = {"id": "gate-7", "description": "Gate 7", "location": [52.5, 13.4, 34]}
-    said = {
-        "sources": [{"url": "camera", "name": "simulated-1", "sensor": gate, "place": {"name": "garage"}}],
-        "kafka": {"servers": broker.address, "topic": topic, "payload": "full"},
-    }
-    page.write_text(json.dumps(said), encoding="utf-8")
-    store = filled(tmp_path / "s.db", 40)
-    done = call("msg2kafka", tmp_path / "s.db", "--config", page)
-    assert done.returncode == 0, done.stderr
-    messages = [json.loads(record.payload) for record in read(broker, topic)]
-    sensors = {message["sensor"]["id"]: message for message in messages}
-    assert len(messages) == store.count()
-    assert {"gate-7", "simulated-0"} <= sensors.keys() and "simulated-1" not in sensors
-    assert sensors["gate-7"]["sensor"]["description"] == "Gate 7"
-    assert sensors["gate-7"]["place"]["name"] == "garage"
-
-
 def test_only_what_is_asked_for_is_read_back(broker: Broker, tmp_path: Path) -> None:
     address = f"{broker.address}/{fresh('filtered')}"
     store = filled(tmp_path / "s.db", 200)
