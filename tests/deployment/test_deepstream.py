@@ -8,9 +8,13 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from configparser import ConfigParser
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +22,7 @@ import pytest
 from plateloop.data_preparation.manifest import read_manifest
 from plateloop.deployment.config import load_config
 from plateloop.deployment.deepstream.export import export_deepstream
+from plateloop.deployment.kafka.metadata import read_scenery
 from plateloop.errors import UserError
 from plateloop.frame import read_image
 from plateloop.runtime import colornet, lpdnet, lprnet, tcnet
@@ -212,3 +217,165 @@ def test_a_page_is_carried_over_and_what_is_not_is_named(package_weights: Path, 
     with pytest.raises(UserError, match="deepstream-app reads video files"):
         export_deepstream(load_config(page), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+class Recorder:
+    """In place of pyservicemaker's Pipeline, which exists only where DeepStream does."""
+
+    def __init__(self) -> None:
+        self.elements: dict[str, tuple[str, dict[str, object]]] = {}
+        self.links: list[tuple[str, str]] = []
+        self.probes: list[str] = []
+
+    def add(self, kind: str, name: str, properties: dict[str, object] | None = None) -> Recorder:
+        assert name not in self.elements
+        self.elements[name] = (kind, properties or {})
+        return self
+
+    def link(self, *names: object) -> Recorder:
+        if isinstance(names[0], tuple):
+            names = names[0]
+        self.links += pairwise(names)
+        return self
+
+    def attach(self, name: str, probe: object) -> Recorder:
+        assert name in self.elements
+        self.probes.append(name)
+        return self
+
+
+# By DeepStream 9.1's documentation of its plugins, and GStreamer's own.
+PROPERTIES = {
+    "nvurisrcbin": {"uri", "select-rtp-protocol", "gpu-id"},
+    "v4l2src": {"device"},
+    "capsfilter": {"caps"},
+    "nvstreammux": {
+        "batch-size", "batched-push-timeout", "width", "height", "live-source", "enable-padding", "gpu-id",
+    },
+    "nvinfer": {"config-file-path", "batch-size", "interval", "unique-id"},
+    "nvtracker": {"tracker-width", "tracker-height", "ll-lib-file", "ll-config-file", "gpu-id"},
+    "nvmultistreamtiler": {"rows", "columns", "width", "height", "gpu-id"},
+    "nvmsgconv": {"config", "payload-type", "msg2p-newapi", "frame-interval"},
+    "nvmsgbroker": {"config", "proto-lib", "conn-str", "topic", "sync"},
+    "nvv4l2h264enc": {"bitrate"},
+    "nvrtspoutsinkbin": {"bitrate", "enc-type", "rtsp-port", "sync"},
+    "filesink": {"location", "sync"},
+    "fakesink": {"sync"},
+}  # fmt: skip
+
+
+def app_of(folder: Path) -> ModuleType:
+    spec = spec_from_file_location("plateloop_app", folder / "plateloop_app.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def path_to(pipeline: Recorder, name: str) -> list[str]:
+    """The kinds of elements on the way to ``name``, from the first source on."""
+    before = {}
+    for first, second in pipeline.links:
+        before.setdefault(second, first)
+    names = [name]
+    while names[-1] in before:
+        names.append(before[names[-1]])
+    return [pipeline.elements[name][0] for name in reversed(names)]
+
+
+@pytest.mark.parametrize("custom", [False, True])
+def test_the_python_application_links_what_deepstream_app_would(
+    custom: bool, package_weights: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.yaml"
+    page.write_text(
+        "sources:\n- {url: 'rtsp://user:secret@camera/stream', name: gate}\n- {url: /dev/video1}\n"
+        "kafka: {servers: 'broker:9092', topic: plates}\nschedule: {interval: 2}\n"
+    )
+    export_deepstream(load_config(page), tmp_path / "out")
+    app, pipeline = app_of(tmp_path / "out"), Recorder()
+    app.build(pipeline, app.read("deepstream_app.txt"), "probe" if custom else None)
+    for name, (kind, properties) in pipeline.elements.items():
+        assert properties.keys() <= PROPERTIES.get(kind, set()), name
+    assert {name for link in pipeline.links for name in link} == set(pipeline.elements)
+    network = ["nvinfer", "nvtracker", "nvinfer", "nvinfer", "nvinfer"]
+    shown = ["queue", "nvmultistreamtiler", "nvvideoconvert", "nvdsosd", "tee", "queue"]
+    encoded = ["nvvideoconvert", "nvv4l2h264enc", "h264parse", "qtmux", "filesink"]
+    start = ["nvurisrcbin", "nvstreammux", *network, "tee"]
+    assert path_to(pipeline, "sink0-end") == [*start, *shown, *encoded]
+    ids = [e[1]["unique-id"] for e in pipeline.elements.values() if e[0] == "nvinfer"]
+    assert ids == [1, 2, 3, 4] and pipeline.elements["tcnet"][1]["interval"] == 1
+    configs = [Path(str(e[1]["config-file-path"])) for e in pipeline.elements.values() if e[0] == "nvinfer"]
+    assert all(config.is_file() for config in configs)
+    assert pipeline.elements["source0"][1]["uri"] == "rtsp://user:secret@camera/stream"
+    assert ("source1", "mux") in pipeline.links and pipeline.elements["source1-camera"][0] == "v4l2src"
+    if custom:
+        assert pipeline.probes == ["colornet"] and "broker" not in pipeline.elements
+    else:
+        assert path_to(pipeline, "broker") == [*start, "queue", "nvmsgconv", "nvmsgbroker"]
+        assert pipeline.elements["broker"][1]["conn-str"] == "broker;9092;plates"
+
+
+def thing(
+    network: int, track: int, box: tuple[int, ...], **labels: tuple[int, str, float]
+) -> SimpleNamespace:
+    left, top, right, bottom = box
+    rect = SimpleNamespace(left=left, top=top, width=right - left, height=bottom - top)
+    items = [
+        SimpleNamespace(
+            unique_component_id=by,
+            n_labels=1,
+            get_label_info=lambda _, label=label, prob=prob: SimpleNamespace(label=label, prob=prob),
+        )
+        for by, label, prob in labels.values()
+    ]
+    return SimpleNamespace(
+        unique_component_id=network, object_id=track, confidence=0.9, rect_params=rect, classifier_items=items
+    )
+
+
+def test_the_application_sends_the_custom_schema_whenever_a_text_changes(
+    folder: Path, validate: Callable[[str, Any], None]
+) -> None:
+    app = app_of(folder)
+    sensors = {"sensor0": {"id": "gate", "type": "Camera", "description": "north", "location": "1;2.5;3"}}
+    car, other = (100, 100, 300, 260), (400, 100, 600, 260)
+    told: dict[tuple[int, int], str] = {}
+
+    def seen(number: int, text: str) -> list[tuple[str, dict[str, Any]]]:
+        plates = [thing(2, -1, (180, 220, 240, 240), license=(3, text, 0.8)), thing(2, -1, (0, 0, 9, 9))]
+        vehicles = [thing(1, 7, car, color=(4, "red", 0.7)), thing(1, 8, other)]
+        items = vehicles + plates
+        frame = SimpleNamespace(source_id=0, frame_number=number, ntp_timestamp=10**18, object_items=items)
+        return list(app.messages(frame, sensors, told))
+
+    ((key, message),) = seen(3, "AB123")
+    validate("custom", message)
+    assert key == "gate" and message["frame_id"] == 3 and message["@timestamp"] == "2001-09-09T01:46:40.000Z"
+    assert message["sensor"]["location"] == {"lat": 1.0, "lon": 2.5, "alt": 3.0}
+    vehicle = message["object"]["vehicle"]
+    assert (vehicle["license"], vehicle["color"], vehicle["region"]) == ("AB123", "red", "None")
+    assert message["object"]["car_bbox"]["topleftx"] == 100 and message["object"]["car_id"] == "7"
+    assert seen(4, "AB123") == [] and len(seen(5, "AB128")) == 1
+
+
+def test_sensors_and_places_of_the_page_are_nvmsgconvs_file(package_weights: Path, tmp_path: Path) -> None:
+    given, page = tmp_path / "sensors.yml", tmp_path / "page.yaml"
+    given.write_text(
+        "sensor0: {enable: 1, type: Camera, id: gate, location: 1;2;3, description: from the file}\n"
+        "place0: {enable: 1, id: 1, type: garage, name: P, location: 4;5;6, place-sub-field1: a1}\n"
+        "analytics0: {enable: 1, id: XYZ, description: d, source: s, version: 1.0}\n"
+    )
+    page.write_text(
+        "sources:\n- {url: 'rtsp://a/b', name: gate}\n"
+        "- {url: 'rtsp://a/c', name: \"yard\\n[sensor9]\\nid=x\", sensor: {id: yard, location: [7, 8, 9]},\n"
+        "   place: {id: 2, name: Q, parts: [b, c, d]}}\n"
+        f"kafka: {{servers: 'broker:9092', sensors: {given}}}\n"
+    )
+    config = load_config(page)
+    assert export_deepstream(config, tmp_path / "out") == []
+    back, page_says = read_scenery(tmp_path / "out" / "msgconv.txt"), read_scenery(given)
+    assert back.sensors[0] == page_says.sensors[0] and back.places[0] == page_says.places[0]
+    assert back.modules == page_says.modules and back.sensors.keys() == {0, 1}
+    assert (back.sensors[1].id, back.sensors[1].location) == ("yard", (7, 8, 9))
+    assert (back.places[1].name, back.places[1].parts) == ("Q", ("b", "c", "d"))

@@ -9,8 +9,8 @@ from typing import Any
 
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.deepstream.app import app_groups, sources
-from plateloop.deployment.deepstream.networks import IDS, Groups, header, ini, nvinfer
-from plateloop.deployment.kafka.metadata import read_scenery
+from plateloop.deployment.deepstream.networks import IDS, Groups, header, ini, listed, nvinfer
+from plateloop.deployment.kafka.metadata import Scenery, read_scenery, with_sources
 from plateloop.errors import UserError
 from plateloop.runtime.card import Card, Task, load_card, onnx_path, package_card
 
@@ -72,13 +72,12 @@ def _texts(page: PipelineConfig, cards: dict[Task, Card]) -> dict[str, str]:
     texts["dict.txt"] = "\n".join(cards["lprnet"].alphabet) + "\n"
     texts["plateloop_cards.h"] = header(cards)
     templates = files("plateloop.deployment.deepstream") / "templates"
-    for name in ("plateloop_parsers.cpp", "Makefile", "README.md"):
+    for name in ("plateloop_parsers.cpp", "plateloop_app.py", "Makefile", "README.md"):
         texts[name] = (templates / name).read_text(encoding="utf-8")
     if page.kafka is not None:
         texts["kafka.txt"] = ini({"message-broker": {"partition-key": _partition(page)}})
-        given = page.kafka.sensors
-        read_scenery(given)
-        texts["msgconv.txt"] = ini(_sensors(page)) if given is None else given.read_text(encoding="utf-8")
+        scenery = with_sources(read_scenery(page.kafka.sensors), sources(page))
+        texts["msgconv.txt"] = ini(_scenery(page, scenery))
     return texts
 
 
@@ -86,19 +85,39 @@ def _partition(page: PipelineConfig) -> str:
     return "sensorId" if page.kafka is not None and page.kafka.payload == "minimal" else "sensor.id"
 
 
-def _sensors(page: PipelineConfig) -> Groups:
-    """nvmsgconv's static file: a sensor a source, by its name."""
-    return {
-        f"sensor{number}": {
+def _scenery(page: PipelineConfig, scenery: Scenery) -> Groups:
+    """nvmsgconv's static file: sensor, place and analytics module of each source, by its number."""
+    groups: Groups = {}
+    for number, source in enumerate(sources(page)):
+        sensor, place = scenery.sensor(source.title, number), scenery.place(source.title, number)
+        groups[f"sensor{number}"] = {
             "enable": 1,
-            "type": "Camera",
-            "id": source.title,
-            "location": "0;0;0",
-            "description": source.title,
-            "coordinate": "0;0;0",
+            "type": sensor.type,
+            "id": sensor.id,
+            "location": listed(sensor.location),
+            "description": sensor.description,
+            "coordinate": listed(sensor.coordinate),
         }
-        for number, source in enumerate(sources(page))
-    }
+        if place is not None:
+            groups[f"place{number}"] = {
+                "enable": 1,
+                "id": place.id,
+                "type": place.type,
+                "name": place.name,
+                "location": listed(place.location),
+                "coordinate": listed(place.coordinate),
+                **{f"place-sub-field{index}": part for index, part in enumerate(place.parts, 1)},
+            }
+        module = scenery.modules.get(scenery.number(source.title, number))
+        if module is not None:
+            groups[f"analytics{number}"] = {
+                "enable": 1,
+                "id": module.id,
+                "description": module.description,
+                "source": module.source,
+                "version": module.version,
+            }
+    return groups
 
 
 def _card_path(page: PipelineConfig, task: Task) -> Path:
@@ -118,6 +137,6 @@ def _given(data: dict[str, Any], place: str = "") -> Iterator[str]:
 
 
 def _held(key: str, page: PipelineConfig) -> bool:
-    if key == "kafka.payload":
-        return page.kafka is not None and page.kafka.payload != "custom"
+    if key in ("sources.sensor", "sources.place"):
+        return page.kafka is not None
     return key in CARRIED or key in ("sources.url", "sources.name", "sources.transport")

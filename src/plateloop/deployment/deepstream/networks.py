@@ -18,11 +18,17 @@ PARENTS: dict[Task, Task] = {"lpdnet": "tcnet", "lprnet": "lpdnet", "colornet": 
 
 
 def ini(groups: Groups) -> str:
-    """``groups`` as the key files that DeepStream reads."""
+    """``groups`` as the key files that DeepStream reads; a value is one line, whatever is in it."""
     parts = (
-        "\n".join([f"[{name}]", *(f"{k}={v}" for k, v in keys.items())]) for name, keys in groups.items()
+        "\n".join([f"[{name}]", *(f"{key}={_line(value)}" for key, value in keys.items())])
+        for name, keys in groups.items()
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _line(value: object) -> str:
+    # The name of a camera may hold anything.
+    return "".join(sign if sign.isprintable() else " " for sign in str(value))
 
 
 def listed(values: Sequence[object]) -> str:
