@@ -131,6 +131,16 @@ def test_import_of_plain_photographs(dataset: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/0.png").samefile(dataset / "photos/0.png")
 
 
+def test_import_says_where_pictures_are_from_unless_they_do(dataset: Path, tmp_path: Path) -> None:
+    words = ("--region", "GB", "--source", "gate", "--license", "own")
+    assert plateloop("import", dataset / "photos", tmp_path / "out", *words).returncode == 0
+    found = {(r.region, r.source, r.license) for r in read_manifest(tmp_path / "out")}
+    assert found == {("GB", "gate", "own")}
+    assert plateloop("import", dataset, tmp_path / "again", *words).returncode == 0
+    found = {(r.region, r.source, r.license) for r in read_manifest(tmp_path / "again")}
+    assert found == {("DE", "here", "own"), ("FR", "here", "own")}
+
+
 def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path) -> None:
     before = digest(dataset)
     out = {name: tmp_path / name for name in ("split", "folds", "slice", "merge", "crop", "cars", "small")}

@@ -90,6 +90,16 @@ def import_(
     source_format: Annotated[
         str | None, typer.Option("--from", help="The format; told from the files if absent.")
     ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the plates are from, such as VN, if the files do not say; texts are checked."
+        ),
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option("--source", help="A name for where the pictures are from, likewise.")
+    ] = None,
+    license_: Annotated[str | None, typer.Option("--license", help="Of the pictures, likewise.")] = None,
     label: Labels = [],  # noqa: B006
     link: Link = False,
     lenient: Lenient = False,
@@ -106,12 +116,16 @@ def import_(
         raise UserError(f"{source}: no such folder")
     found = source_format or detect(source)
     typer.echo(f"{source}: {found}")
+    said = {"region": region, "source": origin, "license": license_}
+    given = {name: value for name, value in said.items() if value}
     if found == "collection":
+        if given:
+            raise UserError(f"{source}: says itself where its pictures are from; leave --{next(iter(given))}")
         for name, count in unpack(source, target).items():
             typer.echo(f"{target / name}: {count} pictures written")
         return
     with counting("importing") as tick:
-        report = run(source, target, found, "manifest", link, parse(label), tick)
+        report = run(source, target, found, "manifest", link, parse(label), tick, given)
     _tell(report, source, target, lenient)
 
 

@@ -69,14 +69,16 @@ FORMATS: dict[str, Format] = {
 class Dataset:
     """The records of ``folder`` in a format, read anew each time that they are gone through.
 
-    ``labels`` renames classes; ``holds`` leaves out of each record what a later format cannot hold, and
-    counts it in ``report``; ``tick`` is called for each record.
+    ``labels`` renames classes; ``origin`` gives records a ``source``, ``license`` or ``region`` where they
+    have none; ``holds`` leaves out of each record what a later format cannot hold, and counts it in
+    ``report``; ``tick`` is called for each record.
     """
 
     folder: Path
     read: Callable[[Path, Report], Iterator[Record]]
     report: Report = field(default_factory=Report)
     labels: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
     holds: frozenset[str] = manifest.HOLDS
     tick: Callable[[], None] = lambda: None
 
@@ -105,8 +107,9 @@ class Dataset:
                 "vehicles_annotated": record.vehicles_annotated and self._vehicles,
                 "plates_annotated": record.plates_annotated and self._plates,
             }
+            unsaid = {name: said for name, said in self.origin.items() if not getattr(record, name)}
             renamed = relabel(record, self.labels)
-            kept, lost = keep(renamed.model_copy(update=annotated), self.holds)
+            kept, lost = keep(renamed.model_copy(update=annotated | unsaid), self.holds)
             self.report.lost.update(lost)
             self.tick()
             yield kept
@@ -120,11 +123,13 @@ def convert(
     link: bool = False,
     labels: Mapping[str, str] | None = None,
     tick: Callable[[], None] = lambda: None,
+    origin: Mapping[str, str] | None = None,
 ) -> Report:
     """Convert the dataset ``source`` into ``target``; done again, it changes nothing.
 
     Pictures are copied, or with ``link`` given a second name. ``labels`` renames classes (to nothing: leaves
-    them out). Returns what was written, skipped and lost. Malformed files are skipped, never the rest.
+    them out), ``origin`` is as in `Dataset`. Returns what was written, skipped and lost. Malformed files are
+    skipped, never the rest.
 
     Raises UserError for a folder or format that is not there, and where one folder lies in the other.
     """
@@ -135,7 +140,7 @@ def convert(
     apart(source, target)
     report = Report()
     writer = FORMATS[target_format]
-    records = Dataset(source, readers[source_format], report, labels or {}, writer.HOLDS, tick)
+    records = Dataset(source, readers[source_format], report, labels or {}, origin or {}, writer.HOLDS, tick)
     writer.write(records, source, target, report, link)
     return report
 
