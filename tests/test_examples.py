@@ -33,6 +33,9 @@ def test_an_example_runs(path: Path, street: Path, tmp_path: Path) -> None:
         # Nobody answers there: the events wait in the store, which the exit code says.
         settings += ["kafka.servers=127.0.0.1:9", "kafka.patience_s=0.2"]
         code = 1
+    if page.output.rtsp is not None:
+        # Pushed to nobody: serving needs GStreamer.
+        settings.append("output.rtsp=rtsp://127.0.0.1:9/plates")
     command = [
         sys.executable,
         "-m",
@@ -56,6 +59,8 @@ def test_an_example_runs(path: Path, street: Path, tmp_path: Path) -> None:
     # The clip stands upright: what a page turns upside down sees nothing in it.
     upright = {source.title for source in page.sources if not source.rotation} or {str(street)}
     assert {event["source"] for event in events} >= upright
+    if page.output.tiles:
+        assert list((tmp_path / "out").glob("tiled-*.mp4"))
     if path.stem == "probe":
         assert list((tmp_path / "vehicles").glob("*.jpg")), done.stderr
         assert "probe" not in done.stderr
