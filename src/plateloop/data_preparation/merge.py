@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +11,7 @@ from plateloop.data_preparation.convert import apart
 from plateloop.data_preparation.formats import manifest
 from plateloop.data_preparation.kinship import digest
 from plateloop.data_preparation.manifest import Record, write_manifest
+from plateloop.data_preparation.parallel import each
 from plateloop.data_preparation.pictures import place
 from plateloop.data_preparation.relabel import relabel
 from plateloop.data_preparation.report import Report
@@ -41,10 +43,9 @@ def merge(
     def merged() -> Iterator[Record]:
         for source in sources:
             skipped = Report()
-            for record in manifest.read(source, skipped):
+            look = partial(_look, source, labels or {})
+            for new, content in each(look, manifest.read(source, skipped)):
                 tick()
-                new = _uniform(relabel(record, labels or {}), source.name)
-                content = _content(new), blake2b((source / record.file).read_bytes(), digest_size=8).digest()
                 name = new.file
                 count = 1
                 while (key := digest(name)) in taken and taken[key] != content:
@@ -55,7 +56,7 @@ def merge(
                     report.repeated += 1
                     continue
                 taken[key] = content
-                place(source / record.file, target / name, link)
+                place(source / new.file, target / name, link)
                 report.written += 1
                 yield new.model_copy(update={"file": name})
             for file, reason in skipped.skipped.items():
@@ -63,6 +64,12 @@ def merge(
 
     write_manifest(target, merged())
     return report
+
+
+def _look(source: Path, labels: Mapping[str, str], record: Record) -> tuple[Record, tuple[int, bytes]]:
+    """The record as the merged dataset has it, and 64 bits each of its labels and its picture."""
+    new = _uniform(relabel(record, labels), source.name)
+    return new, (_content(new), blake2b((source / record.file).read_bytes(), digest_size=8).digest())
 
 
 def _uniform(record: Record, source: str) -> Record:
