@@ -73,6 +73,7 @@ def test_no_password_in_any_output(log_format: str, server: str, toy_weights: Pa
         "sources": [{"url": url} for url in urls] + [{"url": urls[0], "name": EVIL}],
         "fusion": {"min_length": 1},
         "networks": {"threads": 1, "weights": str(toy_weights)},
+        "output": {"layout": "both", "rtsp": f"rtsp://user:{SECRET}@127.0.0.1:9/wall"},
     }
     (tmp_path / "page.yaml").write_text(yaml.safe_dump(page))
     out = tmp_path / "out"

@@ -299,6 +299,8 @@ def test_pushed_to_a_server_that_comes_late_and_goes_and_comes_again(
         assert "refused; trying again" in caplog.records[0].getMessage()
         server, _ = recorder(port, "cam:s3cret")
         wait_for(lambda: size(path) > 3000)
+        (child,) = children(os.getpid(), "rtsp_push")
+        assert b"s3cret" not in Path(f"/proc/{child}/cmdline").read_bytes(), "anybody may see it"
         server.kill()
         server.wait()
         wait_for(lambda: len(caplog.records) > 2)
