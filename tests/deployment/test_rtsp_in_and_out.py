@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def test_two_cameras_by_rtsp_are_seen_by_rtsp_and_encoded_once(
     while {event["source"] for event in events(run.folder) if event["text"] == "5"} != {"by tcp", "by udp"}:
         assert time.monotonic() < deadline and run.process.poll() is None
         time.sleep(0.1)
+    with urllib.request.urlopen(f"{run.url}metrics", timeout=10) as answer:
+        assert b"\nplateloop_rtsp_dropped_total 0.0" in answer.read()
     begun = time.monotonic()
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(10) == 0 and time.monotonic() - begun < 5

@@ -80,10 +80,10 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         # Taken before anything is written; answered on once all is ready.
         listening = stack.enter_context(open_address(config.http)) if config.http is not None else None
         outlets: list[Outlet] = []
+        rtsp = None
         if output.rtsp is not None:
-            outlets.append(
-                stack.enter_context(closing(Rtsp(output.rtsp, output.mp4.codec, output.tiler.size)))
-            )
+            rtsp = Rtsp(output.rtsp, output.mp4.codec, output.tiler.size)
+            outlets.append(stack.enter_context(closing(rtsp)))
         kept = stack.enter_context(keeping(config, folder, probes, events_to))
         sinks: list[Sink] = [kept.keeper]
         if output.overlay and output.layout != "tiled":
@@ -109,7 +109,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         if listening is not None and config.http is not None:
             control = config.http.control
             seen = (pipeline, kept.store, watch, kept.keeper.latencies)
-            operations = Operations(*seen, kept.targets, kept.followers, control)
+            operations = Operations(*seen, kept.targets, kept.followers, control, rtsp)
             stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
         latencies = kept.keeper.latencies
         yield Launch(pipeline, folder, lengths, cascade, kept.followers, kept.couriers, latencies)

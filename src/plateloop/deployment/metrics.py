@@ -71,6 +71,10 @@ class RunCollector(Collector):
             waiting.add_metric([str(number), worker.name], worker.waiting)
             failed.add_metric([str(number), worker.name], float(worker.error is not None))
         yield from (waiting, failed)
+        if (rtsp := self._operations.rtsp) is not None:
+            yield CounterMetricFamily(
+                "plateloop_rtsp_dropped", "Pictures that could be given to nobody by RTSP", rtsp.dropped
+            )
 
     def _of_delivery(self) -> Iterator[Metric]:
         owed = GaugeMetricFamily(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from plateloop.deployment import outbox
 from plateloop.deployment.latency import Latency
 from plateloop.deployment.pipeline import Pipeline, StreamReport
+from plateloop.deployment.sinks.rtsp import Rtsp
 from plateloop.deployment.sinks.worker import Worker
 from plateloop.deployment.store import Store
 from plateloop.deployment.watch import Watch
@@ -75,13 +76,16 @@ class Operations:
         targets: Sequence[str] = (),
         followers: Sequence[Worker] = (),
         control: bool = False,
+        rtsp: Rtsp | None = None,
     ) -> None:
         """``latencies`` are those of streams by number; ``targets`` are owed every event, and ``followers``
-        hear of events once these are stored; ``control`` allows to change the sources."""
+        hear of events once these are stored; ``control`` allows to change the sources; ``rtsp`` shows
+        them."""
         self.pipeline = pipeline
         self.store = store
         self.watch = watch
         self.control = control
+        self.rtsp = rtsp
         self._latencies = latencies
         self._targets = tuple(targets)
         self._followers = tuple(followers)

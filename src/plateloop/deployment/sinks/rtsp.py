@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from plateloop.deployment.encoder import Codec, Unit
 from plateloop.deployment.sinks.rtsp_server import HEADER, MISSING
-from plateloop.deployment.sources import redact
 from plateloop.errors import UserError
+from plateloop.passwords import redact
 from plateloop.web import parse_address
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Rtsp:
                     log.warning("%s: goes on; %d pictures were dropped so far", self.url, self.dropped)
                 told = False
                 self._feed(self._child)
-            except _ChildError as error:
+            except (_ChildError, OSError) as error:
                 if not (told or self._over.is_set()):
                     log.warning("%s: %s; trying again", self.url, error)
                 told = True
