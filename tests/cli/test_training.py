@@ -37,6 +37,9 @@ def test_networks_prints_every_budget(
         (["train", "lpdnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.stepz=3"], "loop.stepz"),
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--device", "cuda:7"], "cuda:7"),
         (["evaluate", "tcnet", "--data", "nowhere", "--card", "no.yaml"], "n"),
+        (["tune", "tcnet", "--data", "nowhere", "--out", "OUT"], "nowhere/frames"),
+        (["export", "lprnet", "TEXT", "--out", "OUT"], "not a checkpoint"),
+        (["export", "tcnet", "TEXT", "--out", "OUT"], "not a checkpoint"),
         (["export", "tcnet", "none.pt", "--out", "OUT"], "none.pt"),
         (["export", "lprnet", "none.pt", "--out", "OUT"], "none.pt"),
     ],
@@ -48,7 +51,9 @@ def test_mistakes_are_named_in_one_line(
     arguments: list[str],
     named: str,
 ) -> None:
-    filled = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
+    (tmp_path / "text").write_text("hello")
+    places = {"OUT": str(tmp_path / "out"), "TEXT": str(tmp_path / "text")}
+    filled = [places.get(argument, argument) for argument in arguments]
     assert call(monkeypatch, *filled) == 2
     said = capsys.readouterr()
     error = said.err.strip()

@@ -40,6 +40,9 @@ def test_bad_lines_are_told_and_an_unfinished_one_waits(
     lines = ["{}\n", "no JSON\n", "[]\n", "3\n", "\n", good + "\n", good[:40]]
     assert [item.event.id for item in reader.read(lines)] == ["1"]
     assert reader.bad == 4 and len(caplog.records) == 5
+    # A text that holds no event at all was not cut off.
+    other = LineReader()
+    assert list(other.read(["hello"])) == [] and other.bad == 1
 
 
 def test_a_file_takes_each_once_also_after_a_crash(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ class LineReader:
             try:
                 yield self._parse(line)
             except (ValueError, TypeError, AttributeError) as error:
-                # A last line without its end is what a killed writer leaves: no mistake.
-                self.bad += line.endswith("\n")
+                # A last line without its end is what a killed writer leaves, behind events: no mistake.
+                self.bad += line.endswith("\n") or not self._counts
                 log.warning("line %d is not an event and is passed over: %s", number, _brief(error))
 
     def _parse(self, line: str) -> Stored:

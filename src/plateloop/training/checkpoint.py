@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from plateloop.runtime.card import Card, load_card, save_card
 from plateloop.training import train_color, train_detector, train_reader
 from plateloop.training.color_data import LABELS
 from plateloop.training.export import export_onnx
+from plateloop.training.saved import read_checkpoint
 from plateloop.training.settings import settle
 
 
@@ -29,9 +29,7 @@ def export_checkpoint(network: str, checkpoint: Path, out: Path) -> Path:
     if network in ("tcnet", "lpdnet"):
         train_detector.export_checkpoint(network, checkpoint, out)
         return card
-    if not checkpoint.is_file():
-        raise UserError(f"{checkpoint}: no such checkpoint")
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     if "meaning" not in state:
         raise UserError(f"{checkpoint}: does not say what its outputs mean; continue its run for one step")
     module, draft, example = _untrained(network, checkpoint.parent / "config.yaml", tuple(state["meaning"]))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from plateloop.errors import UserError
 from plateloop.training.curve import Curve
 from plateloop.training.prefetch import Prefetch
+from plateloop.training.saved import read_checkpoint
 from plateloop.training.stepping import Loss, Losses, Stepper, make_optimizer, restore, set_rate
 
 __all__ = ["LoopConfig", "Losses", "fit", "pick_device", "rate_at", "seed_everything"]
@@ -94,7 +95,7 @@ def _resume(
 
     Raises UserError where its outputs mean something else, or its weights do not fit.
     """
-    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    state = read_checkpoint(checkpoint, device)
     advice = "data or configuration changed since: give another --out, and --start-from for the weights"
     if list(state.get("meaning", meaning)) != list(meaning):
         lost, new = set(state["meaning"]) - set(meaning), set(meaning) - set(state["meaning"])

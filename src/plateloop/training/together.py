@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from plateloop.data_preparation.manifest import manifest_of
+from plateloop.data_preparation.manifest import NAME, manifest_of
 from plateloop.errors import UserError
 
 DATASETS = {"tcnet": "frames", "lprnet": "crops", "lpdnet": "frames", "colornet": "colors"}
@@ -32,7 +32,8 @@ _CHILD = (
 def require(networks: Sequence[str], data: Path) -> None:
     """Raise UserError where ``data`` lacks a dataset that one of the networks learns from."""
     for name in networks:
-        manifest_of(data / DATASETS[name])
+        direct = DATASETS[name] == "frames" and (data / NAME).is_file()
+        manifest_of(data if direct else data / DATASETS[name])
 
 
 def commands(

@@ -29,6 +29,7 @@ from plateloop.training.detector_feed import Batch, Progress, dataset, feed, fra
 from plateloop.training.evaluate_detector import LOWEST, Judge, Metrics, print_report, summary
 from plateloop.training.export import export_onnx
 from plateloop.training.loop import fit, pick_device, seed_everything
+from plateloop.training.saved import read_checkpoint
 from plateloop.training.settings import as_yaml, settle
 from plateloop.training.warm_start import start_from as warm_start
 from plateloop.types import FloatArray, Image
@@ -198,12 +199,13 @@ def export_checkpoint(network: str, checkpoint: Path, out: Path) -> Card:
     ``config.yaml`` must lie beside the checkpoint. A finished run's card is taken over: training,
     threshold and metrics. Raises UserError where a file is missing.
     """
-    if not checkpoint.is_file():
-        raise UserError(f"{checkpoint}: no such checkpoint")
+    state = read_checkpoint(checkpoint)
     config = settle(default(network), checkpoint.parent / "config.yaml")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     detector = Detector(config.network)
-    detector.load_state_dict(state["average"])
+    try:
+        detector.load_state_dict(state["average"])
+    except RuntimeError:
+        raise UserError(f"{checkpoint}: not a checkpoint of {network}") from None
     out.mkdir(parents=True, exist_ok=True)
     training = _training(config, [], torch.device("cpu"), state["elapsed"] / 60, None)
     card = export_with_card(network, config, detector, training, out / f"{network}.onnx")

@@ -22,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from plateloop.errors import UserError
-from plateloop.training.together import _CHILD, last_line
+from plateloop.training.together import _CHILD, last_line, require
 
 if TYPE_CHECKING:
     import optuna
@@ -155,8 +155,9 @@ def tune(search: Search, trials: int, jobs: int) -> optuna.Study:
     """Run trials until ``trials`` of the study in ``search.out`` are done; a study that exists goes on.
 
     Leaves ``best.yaml`` (for ``train --config``), ``trials.csv`` and ``report.png``. Raises UserError where
-    Optuna is missing or no trial succeeded.
+    Optuna or the data are missing, or no trial succeeded.
     """
+    require([search.network], search.data)
     try:
         import optuna
     except ImportError:

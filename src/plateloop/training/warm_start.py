@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from plateloop.errors import UserError
 from plateloop.networks.blocks import ConvUnit
 from plateloop.runtime.card import load_card
 from plateloop.training.export import parameters_of
+from plateloop.training.saved import read_checkpoint
 from plateloop.training.shapes import take_shapes
 
 
@@ -61,7 +61,7 @@ def _graph(path: Path) -> tuple[dict[str, Tensor], Sequence[str] | None]:
 
 def _checkpoint(path: Path, network: nn.Module) -> tuple[dict[str, Tensor], Sequence[str] | None]:
     """The averaged weights and what the outputs mean; ``network`` takes the widths of pruned ones."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_checkpoint(path)
     if state.get("pruned"):
         take_shapes(network, state["average"])
     return state["average"], state.get("meaning")
