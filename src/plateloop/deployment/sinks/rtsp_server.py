@@ -24,6 +24,8 @@ MISSING = 3
 # What is held for clients that do not take it; beyond it the oldest goes.
 WAITING_BYTES = 4_000_000
 
+TIDY_S = 5
+
 
 def read(stream: BinaryIO) -> Iterator[tuple[bytes, int, bool]]:
     """Pictures until ``stream`` ends: Annex B data, time, key."""
@@ -103,6 +105,12 @@ def main() -> None:
             feed.push(Gst.Buffer.new_wrapped(data), key)
         loop.quit()
 
+    def tidy() -> bool:
+        # Clients that vanished without a word; GStreamer does not look for them itself.
+        server.get_session_pool().cleanup()
+        return True
+
+    GLib.timeout_add_seconds(TIDY_S, tidy)
     threading.Thread(target=take, daemon=True).start()
     loop.run()
 
