@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,21 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments: list[str], said: st
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("plateloop: ") and said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["data", "synth", "FILE", "--count", "1"], ["demo", "--out", "FILE"]])
+def test_a_file_where_a_folder_should_be_is_the_user_s_to_change(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("hello")
+    words = [str(file) if word == "FILE" else word for word in arguments]
+    done = subprocess.run(
+        [sys.executable, "-m", "plateloop", *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"plateloop: {file}") and done.stderr.endswith("; give another place\n")
+    assert file.read_text() == "hello"
 
 
 def test_no_command_shows_help() -> None:

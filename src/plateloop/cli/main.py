@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from io import TextIOWrapper
 
@@ -17,6 +18,9 @@ from plateloop.cli.read import read
 from plateloop.cli.run import run
 from plateloop.cli.video2data import video2data
 from plateloop.errors import UserError
+
+# What the user alone can change: a file where a folder should be, or the other way round, no right to write.
+_MISPLACED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS}
 
 app = typer.Typer(
     name="plateloop",
@@ -77,6 +81,10 @@ def main() -> None:
         print(f"plateloop: {error.name} is missing: pip install 'plateloop[train]'", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
+        if error.errno in _MISPLACED and isinstance(error.filename, str):
+            said = (error.strerror or type(error).__name__).lower()
+            print(f"plateloop: {error.filename}: {said}; give another place", file=sys.stderr)
+            sys.exit(2)
         # A full disk, a lost network: the machine's trouble, not a fault to be traced in the program.
         print(f"plateloop: {error}", file=sys.stderr)
         sys.exit(1)
