@@ -374,7 +374,7 @@ def test_a_run_killed_at_any_moment_has_stored_what_it_told(
     store = Store.open(tmp_path / "out" / "plateloop.db")
     assert told <= {(i.event.id, i.event.phase, i.event.confidence) for i in store.select()}
     done = subprocess.run(start, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stderr == ""
+    assert done.returncode == 0 and all("a killed run left open" in line for line in done.stderr.splitlines())
     assert outbox.debts(store) == {f"kafka:{broker.address}/{topic}": 0}
     assert_all_there_in_order(store, read(broker, topic))
 

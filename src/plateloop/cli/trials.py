@@ -118,7 +118,8 @@ def faults(
         table.add_column(head, justify="left" if head == HEAD[0] else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row.cells(), style=None if row.passed else "red")
-    Console().print(table)
+    # Whole lines, also where no terminal says how wide it is.
+    Console().print(table, soft_wrap=True)
     for row in rows:
         if row.skipped:
             print(f"{row.fault}: skipped, {row.skipped}")

@@ -31,7 +31,8 @@ class FaultRow(BaseModel):
     told: int = Field(0, description="event lines that the process told")
     stored: int = Field(0, description="events committed to the store")
     received: int | None = Field(None, description="messages at the consumer; null: no broker took part")
-    lost: int = Field(0, description="shown and not told, told and not stored, stored and not received")
+    missed: int = Field(0, description="vehicles shown whole and not told")
+    lost: int = Field(0, description="told and not stored, or stored and not received")
     disordered: int = Field(0, description="out of order within their stream, in the store or on arrival")
     duplicates: int = Field(0, description="messages received again, recognised by id and sequence")
     strange: int = Field(0, description="messages received that the store does not know by id and sequence")
@@ -44,8 +45,8 @@ class FaultRow(BaseModel):
 
     @property
     def passed(self) -> bool:
-        """Nothing lost, out of order or unknown, and an orderly end; true where it was skipped."""
-        return not (self.lost or self.disordered or self.strange or self.exit_code)
+        """Nothing missed, lost, out of order or unknown, and an orderly end; true where it was skipped."""
+        return not (self.missed or self.lost or self.disordered or self.strange or self.exit_code)
 
     def cells(self) -> list[str]:
         """The row of a table under ``HEAD``."""
@@ -58,6 +59,7 @@ class FaultRow(BaseModel):
             self.fault + (f" (exit {self.exit_code})" if self.exit_code else ""),
             str(self.injected),
             str(self.shown) if self.shown else "-",
+            str(self.missed) if self.shown else "-",
             str(self.told),
             str(self.stored),
             "-" if self.received is None else str(self.received),
@@ -72,6 +74,7 @@ HEAD = (
     "fault",
     "times",
     "shown",
+    "missed",
     "told",
     "stored",
     "arrived",

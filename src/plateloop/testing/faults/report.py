@@ -17,7 +17,8 @@ MEANINGS = (
     ("told", "event lines on the process's standard output; a line is told after its commit"),
     ("stored", "events in the store at the end"),
     ("arrived", "messages that a consumer finds in Kafka at the end, those that came again included"),
-    ("lost", "shown and never told, told and not stored, or stored and not received"),
+    ("missed", "vehicles shown and never told; a machine too busy to look at enough frames misses some too"),
+    ("lost", "events told and not stored, or stored and not received"),
     ("order", "numbers missing or not rising within a stream, in the store or on arrival"),
     ("again", "messages that came again, known by id and sequence (unknown: those that are not)"),
     ("recovery", "median / worst seconds from the end of the fault until an event is told (a vehicle must "

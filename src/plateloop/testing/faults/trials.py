@@ -295,11 +295,12 @@ def audit(rig: Rig, fault: str) -> FaultRow:
     plays = [play for play in rig.feed.plays if play.begun >= rig.counted_from]
     shown = shown_whole(plays, rig.bench.known)
     within_s = rig.bench.seconds + 20 + (rig.bench.pause_s if fault == "disk full" else 0)
-    lost = len(missing(shown, rig.told, within_s)) + unstored(rig.told, stored)
+    lost = unstored(rig.told, stored)
     return FaultRow(
         fault=fault,
         injected=rig.injected,
         shown=len(shown),
+        missed=len(missing(shown, rig.told, within_s)),
         told=len(rig.told),
         stored=len(stored),
         received=None if received is None else len(received),
