@@ -13,12 +13,13 @@ import pytest
 import plateloop
 
 SOURCE = Path(plateloop.__file__).parent
-FOUNDATION = {"types", "geometry", "header", "frame", "errors", "text", "cores"}
+FOUNDATION = {"types", "geometry", "header", "frame", "errors", "text", "cores", "passwords"}
 ALLOWED = {
     "types": {"errors"},
     "errors": set(),
     "text": set(),
     "cores": set(),
+    "passwords": set(),
     "web": {"errors"},
     "cluster": {"errors"},
     "geometry": {"types", "errors"},

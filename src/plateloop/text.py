@@ -1,6 +1,8 @@
-"""Plate texts compared: look-alike folding and edit distance."""
+"""Texts compared, by look-alike folding and edit distance, and texts of others shown."""
 
 from __future__ import annotations
+
+import re
 
 _FOLD = str.maketrans("O", "0")
 
@@ -21,3 +23,8 @@ def edit_distance(a: str, b: str) -> int:
         for j, right in enumerate(b, 1):
             diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
     return row[-1]
+
+
+def visible(text: str) -> str:
+    """``text`` with its control characters, line ends too, as JSON escapes them: a terminal obeys none."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text)

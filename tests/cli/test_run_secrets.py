@@ -134,6 +134,7 @@ def test_no_password_in_mistakes_or_in_the_page_shown(server: str, tmp_path: Pat
         [f"gopher://user:{SECRET}@{server}/x"],
         [f"http://user:{SECRET}@{server}/car.mp4", "--show"],
         ["--set", f"sources.0=rtsp://user:{SECRET}@h/x"],
+        [str(tmp_path / "absent.mp4"), "--kafka", f"user:{SECRET}@h:9092"],
         ["--set", f"output.store=oracle://user:{SECRET}@h/x", str(tmp_path / "absent.mp4")],
     ):
         done = subprocess.run(

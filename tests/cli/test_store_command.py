@@ -60,6 +60,16 @@ def test_list_shows_each_vehicle_once(filled: Path) -> None:
     assert json.loads(recent)["id"] == "c"
 
 
+def test_a_terminal_obeys_no_name(filled: Path) -> None:
+    store = Store.open(filled)
+    store.append([passage("d", "end", "X", "gate\x1b]0;owned\x07\n\x9b2J")], time.time())
+    store.close()
+    for done in (call("list", filled), call("list", filled, "--json")):
+        assert not {"\x1b", "\x07", "\x9b"} & set(done.stdout) and "\\u001b]0;owned" in done.stdout
+    last = json.loads(call("list", filled, "--json", "--last", "1").stdout)
+    assert last["source"] == "gate\x1b]0;owned\x07\n\x9b2J"
+
+
 def test_search_finds_by_parts_and_mistakes(filled: Path) -> None:
     found = call("search", filled, "7abc*2o", "--json")
     assert found.returncode == 0 and json.loads(found.stdout)["id"] == "a"
@@ -100,6 +110,7 @@ def test_prune_keeps_what_is_owed(filled: Path) -> None:
         (["export", "{}", "x.xlsx"], "must end in one of"),
         (["list", "{}", "--since", "yesterday"], "not a time"),
         (["list", "postgresql://u:hunter2@127.0.0.1:1/x"], "127.0.0.1"),
+        (["list", "postgresql://127.0.0.1:1/x?user=u&password=hunter2"], "127.0.0.1"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], said: str, filled: Path) -> None:

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live, redact
+from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live
 from plateloop.errors import UserError
+from plateloop.passwords import redact
 
 
 def shots(url: Path | str, **options: float) -> list[Shot]:
@@ -210,6 +211,12 @@ def test_a_camera_that_is_away_is_tried_again_until_stopped(caplog: pytest.LogCa
         ("rtsp://[::1]:554/x@y", "rtsp://[::1]:554/x@y"),
         ("http://h/v?user=a&password=b&x=1", "http://h/v?user=a&password=***&x=1"),
         ("https://h/v?access_token=b", "https://h/v?access_token=***"),
+        ("http:/u:p@h/x", "http:/u:***@h/x"),
+        ("rtsp://h/user=a&password=b&channel=1", "rtsp://h/user=a&password=***&channel=1"),
+        ("rtsp://h/user=a_password=b_c_channel=1.sdp", "rtsp://h/user=a_password=***"),
+        ("http://h/v;token=b", "http://h/v;token=***"),
+        ("http://h/v#token=b", "http://h/v#token=***"),
+        ("http://h/keys/a=b?monkeys", "http://h/keys/a=b?monkeys"),
         ("dir/with:colon@file.mp4", "dir/with:colon@file.mp4"),
     ],
 )

@@ -171,6 +171,7 @@ def consume(
     from plateloop.deployment.kafka.consume import consume as records
     from plateloop.deployment.kafka.wanted import Wanted
     from plateloop.errors import UserError
+    from plateloop.text import visible
 
     servers, topic = parse_address(kafka)
     try:
@@ -189,7 +190,7 @@ def consume(
         for batch in batches:
             for record in batch:
                 if everything or (record.stored is not None and wanted.takes(record.stored.event)):
-                    print(" ".join(record.payload.splitlines()))
+                    print(visible(" ".join(record.payload.replace("\t", " ").splitlines())))
             sys.stdout.flush()
         return
     loaded = strange = read = 0

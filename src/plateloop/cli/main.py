@@ -18,6 +18,8 @@ from plateloop.cli.read import read
 from plateloop.cli.run import run
 from plateloop.cli.video2data import video2data
 from plateloop.errors import UserError
+from plateloop.passwords import redact
+from plateloop.text import visible
 
 # What the user alone can change: a file where a folder should be, or the other way round, no right to write.
 _MISPLACED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -70,24 +72,29 @@ def main() -> None:
         sys.exit(130)
     except TyperException as error:
         if message := _usage(error):
-            print(f"plateloop: {message}", file=sys.stderr)
+            _tell(message)
         sys.exit(2)
     except UserError as error:
-        print(f"plateloop: {error}", file=sys.stderr)
+        _tell(str(error))
         sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "onnx", "matplotlib", "PIL"):
             raise
-        print(f"plateloop: {error.name} is missing: pip install 'plateloop[train]'", file=sys.stderr)
+        _tell(f"{error.name} is missing: pip install 'plateloop[train]'")
         sys.exit(2)
     except OSError as error:
         if error.errno in _MISPLACED and isinstance(error.filename, str):
             said = (error.strerror or type(error).__name__).lower()
-            print(f"plateloop: {error.filename}: {said}; give another place", file=sys.stderr)
+            _tell(f"{error.filename}: {said}; give another place")
             sys.exit(2)
         # A full disk, a lost network: the machine's trouble, not a fault to be traced in the program.
-        print(f"plateloop: {error}", file=sys.stderr)
+        _tell(str(error))
         sys.exit(1)
+
+
+def _tell(message: str) -> None:
+    """One line on stderr, whatever the message quotes."""
+    print(f"plateloop: {visible(redact(message))}", file=sys.stderr)
 
 
 def _usage(error: TyperException) -> str:

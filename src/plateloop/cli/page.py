@@ -24,7 +24,7 @@ def page(
     import webbrowser
 
     from plateloop.deployment.page.serve import serving_store
-    from plateloop.deployment.sources import redact
+    from plateloop.passwords import redact
 
     with serving_store(store, host, port) as url:
         print(f"Events of {redact(store)} at {url}   Ctrl-C ends", flush=True)

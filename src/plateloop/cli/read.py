@@ -46,6 +46,7 @@ def read(
 
     from plateloop.deployment.overlay import draw_scene
     from plateloop.errors import UserError
+    from plateloop.passwords import redact
     from plateloop.runtime.cascade import Cascade, CascadeConfig
     from plateloop.runtime.pictures import copies, find_pictures, read_pictures, write_picture
     from plateloop.runtime.records import crop_scene, scene_record, sure_of
@@ -63,7 +64,7 @@ def read(
     pictures = read_pictures(files)
     for result in track(pictures, "Reading", len(files), console=console, transient=True, disable=quiet):
         if isinstance(result, UserError):
-            print(f"plateloop: {result}", file=sys.stderr)
+            print(f"plateloop: {redact(str(result))}", file=sys.stderr)
             failed = True
             continue
         path, frame = result

@@ -155,6 +155,7 @@ def _print(items: Iterable[Stored], as_json: bool) -> int:
     from rich.text import Text
 
     from plateloop.deployment.lines import as_line, timestamp
+    from plateloop.text import visible
 
     count = 0
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -163,14 +164,14 @@ def _print(items: Iterable[Stored], as_json: bool) -> int:
     for item in items:
         count += 1
         if as_json:
-            sys.stdout.write(as_line(item) + "\n")
+            sys.stdout.write(visible(as_line(item)) + "\n")
             continue
         event, vehicle = item.event, item.event.vehicle
         seen = " ".join(filter(None, (vehicle.color, vehicle.label))) if vehicle else ""
         sure = f"{event.confidence:.0%}" if event.text else ""
         cells = (timestamp(item.time)[:19], event.text or "", sure, seen, event.source, event.phase)
         # As Text: what stands in an event is no markup.
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(visible(cell)) for cell in cells))
     if not as_json and count:
         Console().print(table)
     return count

@@ -24,6 +24,8 @@ COLUMNS = {
 }  # fmt: skip
 
 
+# What a spreadsheet takes for the begin of a formula, in full width too.
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
@@ -83,7 +85,7 @@ def _csv(items: Iterable[Stored], path: Path) -> int:
 
 
 def _safe(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+    if isinstance(value, str) and value.lstrip(" ")[:1] in FORMULA:
         return f"'{value}"
     return value
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Literal
 
 from plateloop.deployment.lines import timestamp
-from plateloop.deployment.sources import redact
+from plateloop.passwords import redact
 
 source: ContextVar[str | None] = ContextVar("source", default=None)
 """The source that the current thread works for."""

@@ -17,10 +17,11 @@ from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.passages import EventId, random_id
 from plateloop.deployment.sinks.pictures import addressed
 from plateloop.deployment.sinks.worker import Result, Sink, Worker
-from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live, redact
+from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live
 from plateloop.deployment.stream import Stream, StreamConfig
 from plateloop.errors import UserError
 from plateloop.frame import Frame
+from plateloop.passwords import redact
 from plateloop.types import Color, Detections, Plates, Reading
 
 log = logging.getLogger(__name__)

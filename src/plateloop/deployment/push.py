@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.courier import Courier, LinkError
 from plateloop.deployment.lines import as_line
-from plateloop.deployment.sources import redact
 from plateloop.deployment.store import Store, Stored
 from plateloop.errors import UserError
+from plateloop.passwords import redact
 
 # What a broker may take for its answer to a new connection, and after how long without a sign it is gone.
 ANSWER_S = 5.0

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 
-from plateloop.deployment.sources import redact
+from plateloop.passwords import redact
 
 WIDTH = 100
 

@@ -28,6 +28,8 @@ from plateloop.deployment.picture import to_frame
 from plateloop.deployment.site import PlaceConfig, SensorConfig
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
+from plateloop.passwords import redact
+from plateloop.text import visible
 from plateloop.types import Clock
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ class SourceConfig(BaseModel):
     @property
     def title(self) -> str:
         """The name in events, tables and messages, what is no text escaped; never holds a password."""
-        return (self.name or redact(self.url)).encode(errors="backslashreplace").decode()
+        return visible((self.name or redact(self.url)).encode(errors="backslashreplace").decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +125,6 @@ class _Damage:
 
 class SourceError(Exception):
     """A source that cannot be read now, though it may be later."""
-
-
-def redact(text: str) -> str:
-    """``text`` with the passwords and keys of the URLs in it replaced by ``***``."""
-    text = re.sub(r"(\w://[^/@:\s]*):[^/\s]*@", r"\1:***@", text)
-    # A password with a slash makes no URL, but is one to its owner. What looks like a port is one.
-    text = re.sub(r"(\w://[^/@:\s\[]*):(?!\d+[/?#])[^@\s]*@", r"\1:***@", text)
-    return re.sub(
-        r"(?i)([?&][^=&\s]*(?:pass|pwd|token|key|secret|auth|sig)[^=&\s]*)=[^&\s]*", r"\1=***", text
-    )
 
 
 def is_live(url: str) -> bool:

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from plateloop.errors import UserError
+from plateloop.passwords import redact
 from plateloop.types import Event
 
 tables = sql.MetaData()
@@ -105,7 +106,8 @@ class Store:
         ``create`` makes a file that is not there. Raises UserError where that cannot be.
         """
         url = _url(place)
-        shown = url.render_as_string(hide_password=True)
+        # There may be one among the options too.
+        shown = redact(url.render_as_string(hide_password=True))
         file = url.database if url.get_backend_name() == "sqlite" else None
         if file and file != ":memory:" and not create and not Path(file).is_file():
             raise UserError(f"{file}: no such store")

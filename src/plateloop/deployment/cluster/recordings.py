@@ -14,9 +14,10 @@ from uuid import UUID, uuid5
 
 from plateloop.deployment.config import NetworksConfig, PipelineConfig
 from plateloop.deployment.passages import EventId
-from plateloop.deployment.sources import PICTURES, SourceConfig, redact
+from plateloop.deployment.sources import PICTURES, SourceConfig
 from plateloop.deployment.video2data.inputs import expand, passing
 from plateloop.errors import UserError
+from plateloop.passwords import redact
 from plateloop.runtime.card import load_card, package_card
 from plateloop.runtime.cascade import TASKS
 

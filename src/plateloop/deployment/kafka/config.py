@@ -18,7 +18,7 @@ class KafkaConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    servers: str = Field(pattern=r"^[^\s,/]+:\d+(,[^\s,/]+:\d+)*$", description="HOST:PORT, more by commas")
+    servers: str = Field(pattern=r"^[^\s,/@]+:\d+(,[^\s,/@]+:\d+)*$", description="HOST:PORT, more by commas")
     topic: str = Field(TOPIC, pattern=r"^[A-Za-z0-9._-]{1,249}$", description="topic")
     payload: Schema = Field("custom", description="schema of the messages: custom, full or minimal")
     sensors: Path | None = Field(
@@ -43,7 +43,8 @@ def parse_address(text: str) -> tuple[str, str]:
     try:
         config = KafkaConfig(servers=servers, topic=topic or TOPIC)
     except ValueError:
-        raise UserError(f"{text}: not a Kafka address; expected HOST:PORT or HOST:PORT/TOPIC") from None
+        shown = text if "@" not in text else f"…@{text.rpartition('@')[2]}"
+        raise UserError(f"{shown}: not a Kafka address; expected HOST:PORT or HOST:PORT/TOPIC") from None
     return config.servers, config.topic
 
 

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 
 from plateloop.deployment.operations import Operations
 from plateloop.deployment.page.config import HttpConfig
-from plateloop.deployment.sources import redact
 from plateloop.deployment.store import Store
 from plateloop.errors import UserError
+from plateloop.passwords import redact
 from plateloop.web import address_of, listen, names_of, parse_address, serving
 
 log = logging.getLogger(__name__)

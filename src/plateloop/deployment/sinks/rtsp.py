@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from plateloop.deployment.encoder import Codec, Unit
 from plateloop.deployment.sinks.rtsp_server import HEADER, MISSING
-from plateloop.deployment.sources import redact
 from plateloop.errors import UserError
+from plateloop.passwords import redact
 from plateloop.web import parse_address
 
 log = logging.getLogger(__name__)
