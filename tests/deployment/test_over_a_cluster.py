@@ -36,6 +36,8 @@ pytestmark = [
 
 CORES = 2
 """Of each machine that works; the head has fewer, so that no pipeline comes there."""
+FRAMES = 200
+"""Of each recording."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, toy_clip: Callable[..., Path
     """A folder of four videos: two cars each, in different places."""
     folder = tmp_path_factory.mktemp("recordings")
     for number in range(4):
-        lefts = [10 + number + 2 * (n % 80) if n % 80 < 40 else None for n in range(160)]
+        lefts = [10 + number + 2 * (n % 100) if n % 100 < 40 else None for n in range(FRAMES)]
         toy_clip(folder / f"{number}.mp4", lefts, preset="ultrafast")
     return folder
 
@@ -130,7 +132,7 @@ def stored(folder: Path) -> list[Stored]:
 
 def under_way(run: ClusterRun, node: str) -> list[Task]:
     tasks = [task for task in run.tasks if task.place is not None and task.place.node == node]
-    return [task for task in tasks if 10 < task.report.frames < 100]
+    return [task for task in tasks if 0 < task.report.frames < FRAMES - 80]
 
 
 def test_recordings_survive_their_machines(
@@ -139,7 +141,7 @@ def test_recordings_survive_their_machines(
     with running(page(tmp_path / "calm", [str(clips)])) as launched:
         pass
     calm = stored(tmp_path / "calm")
-    assert all(report.error is None and report.frames == 160 for report in launched.pipeline.reports)
+    assert all(report.error is None and report.frames == FRAMES for report in launched.pipeline.reports)
     assert {report.restarts for report in launched.pipeline.reports} == {0}
     assert len({report.node for report in launched.pipeline.reports}) == 2
     assert Counter(item.event.phase for item in calm if item.event.phase != "update") == {
@@ -158,7 +160,7 @@ def test_recordings_survive_their_machines(
         kill_machine(ray_cluster, lost)
     restarts = [report.restarts for report in run.reports]
     assert sum(restarts) == 2, restarts
-    assert all(report.error is None and report.frames == 160 for report in run.reports)
+    assert all(report.error is None and report.frames == FRAMES for report in run.reports)
 
     def told(items: list[Stored]) -> dict[str, list[tuple[int, int, str]]]:
         sources: dict[str, list[tuple[int, int, str]]] = {}
@@ -171,7 +173,7 @@ def test_recordings_survive_their_machines(
     assert told(stored(tmp_path / "disturbed")) == told(calm), "the same events, each once, in the same order"
     for number in range(4):
         with av.open(str(tmp_path / "disturbed" / f"{number}-annotated.mp4")) as video:
-            assert sum(1 for _ in video.decode(video=0)) == 160
+            assert sum(1 for _ in video.decode(video=0)) == FRAMES
     assert not list((tmp_path / "disturbed").glob(".*"))
 
     gone = tmp_path / "gone.mp4"
@@ -183,6 +185,18 @@ def test_recordings_survive_their_machines(
     problem = str(launched.pipeline.reports[-1].error)
     assert "no such file" in problem and "machines must share it" in problem and "\n" not in problem
     assert told(stored(tmp_path / "disturbed")) == told(calm)
+
+
+def test_a_recording_that_kills_what_reads_it_is_given_up(
+    machines: list[Any], page: Callable[..., PipelineConfig], clips: Path, tmp_path: Path
+) -> None:
+    with running(page(tmp_path, [str(clips / "0.mp4")], ray={"attempts": 1})) as launched:
+        run = launched.pipeline
+        until(lambda: any(under_way(run, node.node_id) for node in machines))
+        for node in machines:
+            kill_pipelines(node)
+    assert run.reports[0].error is not None and "given up" in run.reports[0].error
+    assert stored(tmp_path) == []
 
 
 def test_cameras_go_on_elsewhere(
@@ -239,8 +253,10 @@ def test_sigterm_ends_a_run_over_a_cluster_cleanly(
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None
-        first = json.loads(process.stdout.readline())
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        first = json.loads(line)
         process.send_signal(signal.SIGTERM)
         begun = time.monotonic()
         out, err = process.communicate(timeout=30)
