@@ -38,6 +38,15 @@ def test_a_file_where_a_folder_should_be_is_the_user_s_to_change(
     assert file.read_text() == "hello"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text('{"file": "a.jpg", "width": 9, "height": 9}\n')
+    words = [sys.executable, "-m", "plateloop", "data", "stats", str(tmp_path), "--page", "/dev/full"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "plateloop: no space left on device; make room and call again\n"
+
+
 def test_no_command_shows_help() -> None:
     done = subprocess.run([sys.executable, "-m", "plateloop"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "Usage: plateloop" in done.stdout + done.stderr

@@ -83,12 +83,13 @@ def main() -> None:
         _tell(f"{error.name} is missing: pip install 'plateloop[train]'")
         sys.exit(2)
     except OSError as error:
-        if error.errno in _MISPLACED and isinstance(error.filename, str):
-            said = (error.strerror or type(error).__name__).lower()
-            _tell(f"{error.filename}: {said}; give another place")
+        said, place = (error.strerror or str(error)).lower(), error.filename2 or error.filename
+        where = f"{place}: " if place else ""
+        if error.errno in _MISPLACED and where:
+            _tell(f"{where}{said}; give another place")
             sys.exit(2)
         # A full disk, a lost network: the machine's trouble, not a fault to be traced in the program.
-        _tell(str(error))
+        _tell(f"{where}{said}" + ("; make room and call again" if error.errno == errno.ENOSPC else ""))
         sys.exit(1)
 
 

@@ -364,4 +364,6 @@ def _owe(connection: sql.Connection, rows: Sequence[int], targets: Iterable[str]
 
 def _why(error: Exception) -> str:
     # The driver's own words on one line; SQLAlchemy adds the statement and a link to them.
-    return " ".join(str(getattr(error, "orig", None) or error).split())
+    said = " ".join(str(getattr(error, "orig", None) or error).split())
+    # SQLite's log is written to by readers too.
+    return f"{said}; it and its folder must be yours to write, also to read" if "readonly" in said else said
