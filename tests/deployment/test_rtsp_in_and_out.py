@@ -84,6 +84,11 @@ def test_a_taken_port_is_one_line_and_nothing_is_begun(
     assert not (tmp_path / "out").exists()
 
 
+def test_options_that_contradict_one_another_are_one_line(passing_cars: Path, tmp_path: Path) -> None:
+    done = run(passing_cars, "--tiled", "--no-overlay", "--out", tmp_path / "out")
+    assert done.returncode == 2 and "give one of them" in done.stderr and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

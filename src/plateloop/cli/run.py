@@ -62,7 +62,10 @@ def run(
         typer.Option("--overlay/--no-overlay", help="Write an annotated MP4 of each source (default: yes)."),
     ] = None,
     tiled: Annotated[
-        bool, typer.Option("--tiled", help="Write one annotated MP4 of all sources side by side instead.")
+        bool,
+        typer.Option(
+            "--tiled", help="Write one annotated MP4 of all sources side by side in place of these."
+        ),
     ] = False,
     rtsp_out: Annotated[
         str | None,
@@ -141,7 +144,10 @@ def run(
     from plateloop.deployment.config import load_config
     from plateloop.deployment.kafka.config import parse_address
     from plateloop.deployment.launch import launch
+    from plateloop.errors import UserError
 
+    if tiled and overlay is False:
+        raise UserError("--tiled and --no-overlay: give one of them")
     servers, topic = parse_address(kafka) if kafka is not None else (None, None)
 
     overrides: dict[str, dict[str, object]] = {
