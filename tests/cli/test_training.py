@@ -37,6 +37,7 @@ def test_networks_prints_every_budget(
         (["train", "lpdnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.stepz=3"], "loop.stepz"),
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--device", "cuda:7"], "cuda:7"),
         (["evaluate", "tcnet", "--data", "nowhere", "--card", "no.yaml"], "n"),
+        (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--start-from", "no.onnx"], "no.onnx"),
         (["tune", "tcnet", "--data", "nowhere", "--out", "OUT"], "nowhere/frames"),
         (["export", "lprnet", "TEXT", "--out", "OUT"], "not a checkpoint"),
         (["export", "tcnet", "TEXT", "--out", "OUT"], "not a checkpoint"),

@@ -16,6 +16,7 @@ from plateloop.runtime.card import load_card, save_card
 from plateloop.runtime.session import Session
 from plateloop.training.checkpoint import export_checkpoint
 from plateloop.training.color_data import LABELS
+from plateloop.training.export import parameters_of
 from plateloop.training.settings import as_yaml
 from plateloop.training.train_color import ColorConfig
 from plateloop.training.train_reader import ReaderConfig
@@ -54,3 +55,9 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="configuration"):
         export_checkpoint("lprnet", tmp_path / "average.pt", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_network_is_named(tmp_path: Path) -> None:
+    (tmp_path / "odd.onnx").write_text("hello, this is no network")
+    with pytest.raises(UserError, match=r"odd\.onnx: not an ONNX file"):
+        parameters_of(tmp_path / "odd.onnx")

@@ -75,6 +75,8 @@ def train(
         from plateloop.runtime.card import package_card
 
         start_from = package_card(Network(network).value).with_suffix(".onnx")
+    if start_from is not None and not start_from.is_file():
+        raise UserError(f"{start_from}: no such weights to start from")
     match Network(network):
         case Network.TCNET | Network.LPDNET:
             from plateloop.training.train_detector import train_detector

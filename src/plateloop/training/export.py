@@ -12,9 +12,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from plateloop.errors import UserError
 from plateloop.networks.blocks import fuse
 
 OPSET = 17
@@ -64,8 +66,14 @@ def _state_shapes(path: Path, expected: dict[str, Tensor]) -> None:
 
 
 def parameters_of(path: Path) -> dict[str, Tensor]:
-    """The parameters in the ONNX at ``path``, by the names that they had in the fused network."""
-    graph = onnx.load(path).graph
+    """The parameters in the ONNX at ``path``, by the names that they had in the fused network.
+
+    Raises UserError where it is none.
+    """
+    try:
+        graph = onnx.load(path).graph
+    except DecodeError:
+        raise UserError(f"{path}: not an ONNX file, or damaged") from None
     arrays = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     # Equal parameters are stored once; an Identity gives the others their name.
     copies = {node.output[0]: arrays[node.input[0]] for node in graph.node if node.op_type == "Identity"}
