@@ -179,6 +179,41 @@ def test_damage_in_the_middle_is_passed_over(write_video: Callable, numbered: Ca
     assert len(shots(path)) > 40
 
 
+@pytest.mark.parametrize("max_fps", [3.0, 5.0, 10.0])
+def test_what_a_rate_passes_over_need_not_be_decoded_and_changes_nothing(
+    max_fps: float, numbered: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "b.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3", "x264-params": "b-adapt=0"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for picture in numbered(60):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    every = {shot.time_s: shot for shot in shots(path)}
+    some = shots(path, max_fps=max_fps)
+    assert len(every) == 60 and len(some) == pytest.approx(2.4 * max_fps, abs=1)
+    for shot in some:
+        same = zip(shot.frame.planes, every[shot.time_s].frame.planes, strict=True)
+        assert all(np.array_equal(mine, other) for mine, other in same)
+    assert not caplog.records
+    # What is not there is missed all the same.
+    data = path.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(_remuxed(path, tmp_path / "whole.mkv")[: len(data) // 2])
+    shots(tmp_path / "cut.mkv", max_fps=max_fps)
+    assert "cut off or damaged" in caplog.text
+
+
+def _remuxed(path: Path, to: Path) -> bytes:
+    with av.open(str(path)) as source, av.open(str(to), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    return to.read_bytes()
+
+
 def test_stop_ends_a_source(write_video: Callable, numbered: Callable) -> None:
     stop = threading.Event()
     count = 0

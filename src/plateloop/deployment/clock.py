@@ -59,6 +59,10 @@ class Timeline:
         self._last = max(self._last, stamp + self._shift)
         return self._last, self._of_camera(stamp, arrived)
 
+    def expects(self, stamp: float) -> float | None:
+        """The seconds since the source's start at which ``place`` will put ``stamp``, while nothing jumps."""
+        return None if self._shift is None else stamp + self._shift
+
     def _of_camera(self, stamp: float, arrived: float) -> float | None:
         if self._camera is None or not self._tolerance_s:
             return None
@@ -86,8 +90,12 @@ class Pace:
         if not self._step or self._due is None:
             self._due = time_s + self._step
             return True
-        # Time stamps are rounded, some to milliseconds.
-        if time_s < self._due - 0.002:
+        if self.passes_over(time_s):
             return False
         self._due = max(self._due, time_s - self._step) + self._step
         return True
+
+    def passes_over(self, time_s: float) -> bool:
+        """Whether it is certain by now that the picture at this time does not pass."""
+        # Time stamps are rounded, some to milliseconds.
+        return self._due is not None and bool(self._step) and time_s < self._due - 0.002

@@ -117,9 +117,11 @@ MOST_DAMAGED = 1000
 
 @dataclass(slots=True)
 class _Damage:
-    """What of a file could not be decoded: packets that were passed over, why reading stopped."""
+    """What of a file could not be decoded: packets that were passed over, why reading stopped; and the sound
+    packets."""
 
     packets: int = 0
+    sound: int = 0
     stopped: str | None = None
 
 
@@ -242,7 +244,12 @@ def _network(config: SourceConfig, stop: threading.Event, again: Callable[[], No
                             yield recorded
                     return
                 timeline.connect()
-                for stamp, picture in _decoded(container, stream, config, stop, _Damage(), timeline):
+
+                def spare(stamp: float) -> bool:
+                    at = timeline.expects(stamp)
+                    return at is not None and pace.passes_over(at)
+
+                for stamp, picture in _decoded(container, stream, config, stop, _Damage(), spare, timeline):
                     ever, fails = True, 0
                     arrived = time.time()
                     time_s, camera_time = timeline.place(stamp, arrived)
@@ -273,7 +280,11 @@ def _recorded(
     start: float | None = None
     rate = float(stream.average_rate or stream.guessed_rate or 25)
     damage = _Damage()
-    for number, (stamp, picture) in enumerate(_decoded(container, stream, config, stop, damage), 1):
+
+    def spare(stamp: float) -> bool:
+        return start is not None and pace.passes_over(stamp - start)
+
+    for number, (stamp, picture) in enumerate(_decoded(container, stream, config, stop, damage, spare), 1):
         at = last + 1 / rate if stamp is None else stamp
         start = at if start is None else start
         last = at
@@ -283,7 +294,9 @@ def _recorded(
             index += 1
         yield number, shot
     if start is not None and not stop.is_set():
-        _tell_what_is_missing(container, stream, config, number, last - start + 1 / rate, damage)
+        # Of those that are passed over not all are decoded.
+        count = number if config.max_fps is None else damage.sound
+        _tell_what_is_missing(container, stream, config, count, last - start + 1 / rate, damage)
 
 
 def _tell_what_is_missing(
@@ -376,10 +389,12 @@ def _decoded(
     config: SourceConfig,
     stop: threading.Event,
     damage: _Damage,
+    spare: Callable[[float], bool],
     timeline: Timeline | None = None,
 ) -> Iterator[tuple[float | None, VideoFrame]]:
     # Pictures with their time stamps in seconds; with a timeline the stream is live. Of such a one all
-    # packets are looked at: a camera that was given another codec goes on in another stream.
+    # packets are looked at: a camera that was given another codec goes on in another stream. A picture that
+    # is ``spare`` by its stamp is not decoded where no other one refers to it.
     packets = _packets(container, stream, timeline)
     in_row, seen = 0, time.monotonic()
     while not stop.is_set():
@@ -391,7 +406,10 @@ def _decoded(
                 continue
             if timeline:
                 timeline.refer(packet)
+            at = None if packet.pts is None else float(packet.pts * packet.time_base)
+            stream.codec_context.skip_frame = "NONREF" if at is not None and spare(at) else "DEFAULT"
             pictures = stream.decode(packet)
+            damage.sound += packet.size > 0
         except (StopIteration, av.error.EOFError):
             break
         except av.error.InvalidDataError:
