@@ -135,6 +135,12 @@ def test_backgrounds_without_vehicles_come_from_anywhere(dataset: Path) -> None:
     assert load_backgrounds(dataset, 12, seed=0).shape == (12, 64, 160, 3)
 
 
+def test_backgrounds_of_pictures_that_are_low_and_wide(tmp_path: Path) -> None:
+    _save(tmp_path / "strip.png", np.full((12, 300, 3), 90, np.uint8))
+    write_manifest(tmp_path, [Record(file="strip.png", width=300, height=12, split="train")])
+    assert load_backgrounds(tmp_path, 40, seed=0).shape == (40, 64, 160, 3)
+
+
 def test_square_plates_are_drawn_more() -> None:
     plates = replace(_plates(["a", "b"], ["A1", "B"]), aspects=np.array([1.4, 4.5], np.float32))
     weights = draw_weights(plates, Balance(boosts={}, square=3.0))

@@ -268,7 +268,7 @@ def load_backgrounds(folder: Path, count: int, seed: int, threads: int = 8) -> I
                 width = own.uniform(0.1, 0.5) * (vehicle[2] - vehicle[0]) + 8
                 height = width / own.uniform(1.5, 4)
                 x = own.uniform(vehicle[0] - width / 2, vehicle[2] - width / 2)
-                y = own.uniform(vehicle[1], vehicle[3] - height / 2)
+                y = own.uniform(vehicle[1], max(vehicle[1], vehicle[3] - height / 2))
                 box = np.array([[x, y, x + width, y + height]], np.float32)
                 if not len(taken) or coverage(taken, box).max() < 0.02:
                     break
