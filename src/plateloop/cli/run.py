@@ -134,9 +134,9 @@ def run(
     """Read the number plates of passing vehicles: one event a vehicle.
 
     Stores events in DIR/plateloop.db, writes DIR/events.jsonl and an annotated MP4 of each source, and prints
-    a summary. Ctrl-C ends the run
-    cleanly. A source that cannot be read gives one line on stderr, the others run all the same; the exit code
-    is then 2.
+    a summary. Ctrl-C ends the run cleanly. A source that cannot be read gives one line on stderr, the others
+    run all the same; the exit code is then 2. A video that is cut off gives what is in it, and a warning that
+    says how much that was.
     """
     from rich.console import Console
 
