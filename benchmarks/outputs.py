@@ -27,7 +27,7 @@ NOTHING = "events only"
 def run(sources: list[Path], folder: Path, options: list[str]) -> float:
     """Processor seconds of one run."""
     command = [sys.executable, "-m", "plateloop", "run", *map(str, sources), "--out", str(folder), *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
