@@ -233,14 +233,12 @@ def _align(backbone: Votes, votes: Votes, lengths: IntArray) -> IntArray:
     step[:, 1:, 0] = 1
     for place in range(1, places + 1):
         for character in range(1, longest + 1):
-            ways = (
-                score[:, place - 1, character - 1] + gain[:, place - 1, character - 1],
-                score[:, place - 1, character] - GAP_COST,
-                score[:, place, character - 1] - GAP_COST,
-            )
-            best = np.stack(ways)
-            step[:, place, character] = best.argmax(0)
-            score[:, place, character] = best.max(0)
+            both = score[:, place - 1, character - 1] + gain[:, place - 1, character - 1]
+            gap = score[:, place - 1, character] - GAP_COST
+            further = score[:, place, character - 1] - GAP_COST
+            best = np.maximum(both, gap)
+            step[:, place, character] = np.where(further > best, 2, gap > both)
+            score[:, place, character] = np.maximum(best, further)
     partner = np.full((count, longest), -1, np.int64)
     for row in range(count):
         place, character = places, int(lengths[row])

@@ -24,7 +24,7 @@ def quadrilaterals(plates: Detections) -> FloatArray:
     """The corners (N, 4, 2) by which plates are rectified: their own, or their box's where those are not
     convex, not clockwise or elsewhere than the box."""
     boxes = boxes_to_corners(plates.boxes)
-    if plates.corners is None:
+    if plates.corners is None or not len(plates):
         return boxes
     edges = np.roll(plates.corners, -1, 1) - plates.corners
     following = np.roll(edges, -1, 1)
