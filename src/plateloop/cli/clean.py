@@ -1,4 +1,4 @@
-"""``plateloop data clean`` and ``data balance``: what is wrong in a dataset, and how often to draw what."""
+"""``plateloop data clean``, ``balance``, ``augment``: what is wrong, how often to draw what, more of it."""
 
 from __future__ import annotations
 
@@ -138,3 +138,29 @@ def balance(
         raise UserError(
             f"{source}: {len(report.skipped)} files were skipped, the others written; mend them, or --lenient"
         )
+
+
+def augment(
+    source: Annotated[Path, typer.Argument(help="The folder to read; it is never changed.")],
+    target: Annotated[Path, typer.Argument(help="The folder to write.")],
+    copies: Annotated[int, typer.Option(min=1, help="Of each picture, besides itself.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same copies.")] = 0,
+    split: Annotated[str, typer.Option(help="The split to copy; all copies every record.")] = "train",
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Use the cores of this Ray cluster.")
+    ] = None,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Exit with 0 although files were skipped.")
+    ] = False,
+) -> None:
+    """Add copies in other light, through other cameras, cut closer; for training outside of plateloop.
+
+    plateloop's own training varies each picture anew whenever it is drawn, and gains nothing by this.
+    """
+    from plateloop.cli.data import tell
+    from plateloop.cli.progress import counting
+    from plateloop.data_preparation.augment import augment as run
+
+    with counting("augmenting") as tick:
+        report = run(source, target, copies, seed, None if split == "all" else split, tick, ray)
+    tell(report, source, target, lenient)

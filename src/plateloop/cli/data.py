@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plateloop.cli.clean import balance, clean
+from plateloop.cli.clean import augment, balance, clean
 
 if TYPE_CHECKING:
     from plateloop.data_preparation.report import Report
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(name="data", no_args_is_help=True)
 app.command("clean")(clean)
 app.command("balance")(balance)
+app.command("augment")(augment)
 
 
 @app.callback()
@@ -38,7 +39,7 @@ Ray = Annotated[
 Lenient = Annotated[bool, typer.Option("--lenient", help="Exit with 0 although files were skipped.")]
 
 
-def _tell(report: Report, source: Path, target: Path, lenient: bool) -> None:
+def tell(report: Report, source: Path, target: Path, lenient: bool) -> None:
     """Print what was written on stdout, and what was not on stderr, a line a file.
 
     Raises UserError where nothing was written, or files were skipped and ``lenient`` does not allow that.
@@ -80,7 +81,7 @@ def convert(
 
     with counting("converting") as tick:
         report = run(source, target, source_format, target_format, link, parse(label), tick)
-    _tell(report, source, target, lenient)
+    tell(report, source, target, lenient)
 
 
 @app.command("import")
@@ -126,7 +127,7 @@ def import_(
         return
     with counting("importing") as tick:
         report = run(source, target, found, "manifest", link, parse(label), tick, given)
-    _tell(report, source, target, lenient)
+    tell(report, source, target, lenient)
 
 
 @app.command()
@@ -199,7 +200,7 @@ def merge(
         raise UserError("merge needs the datasets to read and the folder to write: merge SRC… DST")
     with counting("merging") as tick:
         report = run(sources, target, parse(label), link, tick)
-    _tell(report, sources[0], target, lenient)
+    tell(report, sources[0], target, lenient)
 
 
 @app.command("slice")
@@ -231,7 +232,7 @@ def slice_(
 
     with counting("slicing") as tick:
         report = take(source, target, where, random, per_class, seed, link, tick)
-    _tell(report, source, target, lenient)
+    tell(report, source, target, lenient)
 
 
 @app.command()
@@ -288,7 +289,7 @@ def split(
         typer.echo(f"  {name or 'no source'} {region or 'no region'}: {shares}")
     for file in outcome.unseen:
         typer.echo(f"{file}: damaged or no picture; placed by its texts and sequence alone", err=True)
-    _tell(outcome.report, source, target, lenient)
+    tell(outcome.report, source, target, lenient)
 
 
 @app.command()
@@ -311,7 +312,7 @@ def crop(
             report = crop_vehicles(source, target, margin, least, tick, ray)
         else:
             report = crop_plates(source, target, margin, rectify, least, tick, ray)
-    _tell(report, source, target, lenient)
+    tell(report, source, target, lenient)
 
 
 @app.command()
@@ -329,7 +330,7 @@ def resize(
 
     with counting("resizing") as tick:
         report = run(source, target, longest, enlarge, tick, ray)
-    _tell(report, source, target, lenient)
+    tell(report, source, target, lenient)
 
 
 @app.command()

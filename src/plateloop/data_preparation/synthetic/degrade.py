@@ -142,8 +142,13 @@ def degrade(
     seen = _warp(rng, plate, char_height)
     boxes = seen.char_corners
     tall = float(np.median(boxes[:, 3, 1] - boxes[:, 0, 1])) if len(boxes) else seen.image.shape[0] * 0.6
-    image = seen.image.astype(np.float32)
-    image = _light(rng, image)
+    return seen.with_image(expose(rng, seen.image, tall))
+
+
+def expose(rng: np.random.Generator, picture: Image, tall: float) -> Image:
+    """An RGB picture (H, W, 3) in other light and through another camera, its size kept; characters ``tall``
+    pixels high stay readable."""
+    image = _light(rng, picture.astype(np.float32))
     image = _blur(rng, image, max(4.0, tall))
     height, width = image.shape[:2]
     contrast = float(np.subtract(*np.percentile(image[::2, ::2], (95, 5))))
@@ -168,4 +173,4 @@ def degrade(
         result = h264(result, int(rng.integers(24, 40)))
     elif rng.random() < 0.7:
         result = jpeg(result, int(rng.integers(18, 96)))
-    return seen.with_image(result)
+    return result

@@ -1,0 +1,142 @@
+"""Augmented copies as files, for training by programs that have no augmentation of their own.
+
+plateloop's training varies every picture anew each time that it is drawn, and needs none of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from plateloop.data_preparation.clean.finding import boxes_of, own_height
+from plateloop.data_preparation.convert import apart
+from plateloop.data_preparation.formats import manifest
+from plateloop.data_preparation.kinship import digest
+from plateloop.data_preparation.manifest import Plate, Record, write_manifest
+from plateloop.data_preparation.parallel import each
+from plateloop.data_preparation.pictures import place
+from plateloop.data_preparation.report import Report
+from plateloop.data_preparation.synthetic.degrade import expose
+from plateloop.errors import UserError
+from plateloop.frame import read_image
+from plateloop.types import Box, Corners, Image
+
+TAG = "augmented"
+
+# A part of a picture keeps at least this share of each side; of its text's height characters take so much.
+_LEAST_SIDE, _CHARACTERS = 0.7, 0.6
+
+
+def augment(
+    source: Path,
+    target: Path,
+    copies: int = 1,
+    seed: int = 0,
+    split: str | None = "train",
+    tick: Callable[[], None] = lambda: None,
+    ray: str | None = None,
+) -> Report:
+    """Write the manifest dataset ``source`` to ``target``, with ``copies`` more of each picture of ``split``
+    (None: every one): a part of it that holds all its labels, in other light and through another camera.
+
+    A copy's sequence is that of its picture, or the picture, so that a split keeps them together. What a copy
+    looks like hangs on ``seed`` and the file's name alone. ``ray`` is the address of a cluster that does it.
+
+    Raises UserError where no record is of that split, or folders lie within each other.
+    """
+    apart(source, target)
+    source, target = source.absolute(), target.absolute()
+    target.mkdir(parents=True, exist_ok=True)
+    report = Report()
+
+    def work(record: Record) -> tuple[list[Record], str | None]:
+        place(source / record.file, target / record.file)
+        if split not in (None, record.split):
+            return [record], None
+        try:
+            picture = read_image(source / record.file).rgb()
+        except UserError as error:
+            return [record], str(error).removeprefix(f"{source / record.file}: ")
+        own = record.model_copy(update={"sequence": record.sequence or record.file})
+        written = [own]
+        for number in range(1, copies + 1):
+            rng = np.random.default_rng([seed, digest(record.file), number])
+            seen, varied = vary(rng, picture, own)
+            path = PurePosixPath(record.file)
+            file = str(path.with_name(f"{path.stem}_{TAG}{number}.jpg"))
+            code = cv2.imencode(".jpg", seen[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+            (target / file).write_bytes(code.tobytes())
+            written.append(varied.model_copy(update={"file": file}))
+        return written, None
+
+    def made() -> Iterator[Record]:
+        for written, fault in each(work, manifest.read(source, report), ray, [source, target]):
+            tick()
+            report.written += len(written)
+            if fault is not None:
+                report.skip(written[0].file, f"{fault}; no copies of it")
+            yield from written
+
+    if split is not None and all(record.split != split for record in manifest.read(source, Report())):
+        raise UserError(f"{source}: no record of split {split}; `plateloop data split` it, or name another")
+    write_manifest(target, made())
+    return report
+
+
+def vary(rng: np.random.Generator, picture: Image, record: Record) -> tuple[Image, Record]:
+    """A part of the RGB picture (H, W, 3) in other light, and its record. Colours are no longer told."""
+    height, width = picture.shape[:2]
+    boxes = np.array([*boxes_of(record), *_around(record)], np.float64).reshape(-1, 4)
+    low = np.clip(boxes[:, :2].min(0, initial=np.inf), 0, np.array([width, height]) * (1 - _LEAST_SIDE) / 2)
+    high = np.clip(boxes[:, 2:].max(0, initial=0), np.array([width, height]) * (1 + _LEAST_SIDE) / 2, None)
+    left, top = np.floor(rng.uniform(0, 1, 2) * low).astype(int).tolist()
+    slack = np.maximum(0, np.array([width, height]) - high)
+    right, bottom = (np.array([width, height]) - np.floor(rng.uniform(0, 1, 2) * slack)).astype(int).tolist()
+    tall = _CHARACTERS * min((own_height(plate) for plate in record.plates if plate.text), default=40.0)
+    part = expose(rng, np.ascontiguousarray(picture[top:bottom, left:right]), max(4.0, tall))
+    return part, _moved(record, left, top, right - left, bottom - top)
+
+
+def _around(record: Record) -> Iterator[Box]:
+    for plate in record.plates:
+        if plate.corners is not None:
+            xs, ys = zip(*plate.corners, strict=True)
+            yield min(xs), min(ys), max(xs), max(ys)
+
+
+def _moved(record: Record, left: int, top: int, width: int, height: int) -> Record:
+    def box(given: Box) -> Box:
+        x1, y1, x2, y2 = given
+        return x1 - left, y1 - top, x2 - left, y2 - top
+
+    def corners(plate: Plate) -> Corners | None:
+        if plate.corners is None:
+            return None
+        a, b, c, d = ((x - left, y - top) for x, y in plate.corners)
+        return a, b, c, d
+
+    def inside(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+        cut = (
+            (max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height))
+            for x1, y1, x2, y2 in map(box, boxes)
+        )
+        return tuple(found for found in cut if found[0] < found[2] and found[1] < found[3])
+
+    return record.model_copy(
+        update={
+            "width": width,
+            "height": height,
+            "vehicles": tuple(
+                v.model_copy(update={"box": box(v.box), "color": None}) for v in record.vehicles
+            ),
+            "plates": tuple(
+                p.model_copy(update={"box": box(p.box), "corners": corners(p)}) for p in record.plates
+            ),
+            "ignore_vehicles": inside(record.ignore_vehicles),
+            "ignore_plates": inside(record.ignore_plates),
+            "tags": (*record.tags, TAG),
+        }
+    )
