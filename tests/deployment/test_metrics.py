@@ -50,11 +50,11 @@ def test_metrics_say_what_was_counted(
     store: Store, write_video: Callable, numbered: Callable, simulated: tuple
 ) -> None:
     car, networks_of = simulated
-    name = 'a "gate"\n\\'
     video = write_video("street.mp4", numbered(60, 320, 96))
     config = PipelineConfig.model_validate(
-        {"sources": [{"url": str(video), "name": name}, {"url": str(video)}]}
+        {"sources": [{"url": str(video), "name": 'a "gate"\n\\'}, {"url": str(video)}]}
     )
+    name = config.sources[0].title
     cars = [car("AB123CD", start=10, speed=3, last=45)]
     watch = Watch()
     keeper = StoreSink(store, ["kafka:there/plates"])
