@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from plateloop.data_preparation.augment import augment
 from plateloop.data_preparation.clean.examine import CleanConfig, Networks
 from plateloop.data_preparation.clean.inspect import inspect
 from plateloop.data_preparation.crop import crop_plates
@@ -58,8 +59,12 @@ def test_a_cluster_does_what_one_machine_does(ray_cluster: Any, dataset: Path, t
     assert local == spread
     assert local.written == 140
     assert list(local.skipped) == ["005.png"]
-    for path in (out / "local").rglob("*.*"):
-        assert path.read_bytes() == (out / "spread" / path.relative_to(out / "local")).read_bytes()
+    again = tmp_path.with_name(f"{tmp_path.name}-copies")
+    assert augment(dataset, again / "local", split="val").written == 71 + 7
+    augment(dataset, again / "spread", split="val", ray=address)
+    for folder in (out, again):
+        for path in (folder / "local").rglob("*.*"):
+            assert path.read_bytes() == (folder / "spread" / path.relative_to(folder / "local")).read_bytes()
 
 
 def test_a_cluster_finds_what_one_machine_finds(
