@@ -22,12 +22,12 @@ from torch import nn
 from plateloop.networks.assigner import assign
 from plateloop.networks.detector import Detector
 from plateloop.networks.losses import detection_losses
-from plateloop.training.detection_augment import alter, render
-from plateloop.training.detection_data import Scenes, decode_pictures, store_on
-from plateloop.training.detection_layout import place
-from plateloop.training.detector_config import default
-from plateloop.training.detector_feed import Batch, batch_of
-from plateloop.training.frame_layout import frame_layout
+from plateloop.training.detection.augment import alter, render
+from plateloop.training.detection.config import default
+from plateloop.training.detection.data import Scenes, decode_pictures, store_on
+from plateloop.training.detection.feed import Batch, batch_of
+from plateloop.training.detection.frame_layout import frame_layout
+from plateloop.training.detection.layout import place
 from plateloop.training.stepping import Loss
 from step_modes import compare
 

@@ -21,10 +21,10 @@ import torch
 
 from plateloop.data_preparation.synthetic.render import render
 from plateloop.networks.lprnet import HEIGHT, WIDTH, LPRNet
-from plateloop.training.plate_pool import PlatePool
-from plateloop.training.reading_batches import Mix, ReadingBatches
-from plateloop.training.reading_data import CANVAS_HEIGHT, CANVAS_WIDTH, RealPlates
-from plateloop.training.train_reader import ReaderConfig, losses
+from plateloop.training.reading.batches import Mix, ReadingBatches
+from plateloop.training.reading.data import CANVAS_HEIGHT, CANVAS_WIDTH, RealPlates
+from plateloop.training.reading.plate_pool import PlatePool
+from plateloop.training.reading.train import ReaderConfig, losses
 from step_modes import compare
 
 REGIONS = ("AT", "BE", "US")

@@ -11,9 +11,9 @@ import torch
 
 from plateloop.data_preparation.manifest import Plate, Record, write_manifest
 from plateloop.training.cache import Arrays, cached, digest
-from plateloop.training.detector_config import LPDNET
-from plateloop.training.detector_feed import prepared
-from plateloop.training.reading_data import RealPlates, load_real
+from plateloop.training.detection.config import LPDNET
+from plateloop.training.detection.feed import prepared
+from plateloop.training.reading.data import RealPlates, load_real
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from plateloop.networks.lprnet import LPRNet
 from plateloop.runtime.card import load_card, save_card
 from plateloop.runtime.session import Session
 from plateloop.training.checkpoint import export_checkpoint
-from plateloop.training.color_data import LABELS
+from plateloop.training.color.data import LABELS
+from plateloop.training.color.train import ColorConfig
 from plateloop.training.export import parameters_of
+from plateloop.training.reading.train import ReaderConfig
 from plateloop.training.settings import as_yaml
-from plateloop.training.train_color import ColorConfig
-from plateloop.training.train_reader import ReaderConfig
 
 
 def stopped_run(network: str, folder: Path) -> nn.Module:

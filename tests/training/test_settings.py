@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from plateloop.errors import UserError
-from plateloop.training.detector_config import TCNET, DetectorTraining
+from plateloop.training.detection.config import TCNET, DetectorTraining
 from plateloop.training.settings import as_yaml, settle
 
 

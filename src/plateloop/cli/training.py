@@ -79,15 +79,15 @@ def train(
         raise UserError(f"{start_from}: no such weights to start from")
     match Network(network):
         case Network.TCNET | Network.LPDNET:
-            from plateloop.training.train_detector import train_detector
+            from plateloop.training.detection.train import train_detector
 
             train_detector(network, data, out, device, config, overrides, start_from)
         case Network.LPRNET:
-            from plateloop.training.train_reader import train_reader
+            from plateloop.training.reading.train import train_reader
 
             train_reader(data, out, device, config, overrides, start_from)
         case Network.COLORNET:
-            from plateloop.training.train_color import train_color
+            from plateloop.training.color.train import train_color
 
             train_color(data, out, device, config, overrides, start_from)
 
@@ -103,15 +103,15 @@ def evaluate(
     """Measure NETWORK through its exported ONNX and the runtime's own decoding."""
     match network:
         case Network.TCNET | Network.LPDNET:
-            from plateloop.training.evaluate_detector import evaluate_detector
+            from plateloop.training.detection.evaluate import evaluate_detector
 
             evaluate_detector(network.value, data, card, split, device, out)
         case Network.LPRNET:
-            from plateloop.training.evaluate_reader import evaluate_reader
+            from plateloop.training.reading.evaluate import evaluate_reader
 
             evaluate_reader(data, card, split, device, out)
         case Network.COLORNET:
-            from plateloop.training.evaluate_color import evaluate_color
+            from plateloop.training.color.evaluate import evaluate_color
 
             evaluate_color(data, card, split, device, out)
 

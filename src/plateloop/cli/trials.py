@@ -118,8 +118,10 @@ def faults(
         table.add_column(head, justify="left" if head == HEAD[0] else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row.cells(), style=None if row.passed else "red")
-    # Whole lines, also where no terminal says how wide it is.
-    Console().print(table, soft_wrap=True)
+    # Whole, also where no terminal says how wide it is.
+    console = Console()
+    console.width = max(console.width, 110)
+    console.print(table)
     for row in rows:
         if row.skipped:
             print(f"{row.fault}: skipped, {row.skipped}")

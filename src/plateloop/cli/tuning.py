@@ -52,8 +52,8 @@ def quantize(
     nothing written, where that does not help.
     """
     from plateloop.runtime.card import package_card
-    from plateloop.training.quantize import LossError, QuantizeConfig
-    from plateloop.training.quantize import quantize as run
+    from plateloop.training.compression.quantize import LossError, QuantizeConfig
+    from plateloop.training.compression.quantize import quantize as run
 
     config = QuantizeConfig(
         precision=to.value,
@@ -92,8 +92,8 @@ def tune(
     ] = None,
 ) -> None:
     """Search for NETWORK's best settings by short trainings, judged on val; leaves OUT/best.yaml."""
-    from plateloop.training.tune import Search, load_space
-    from plateloop.training.tune import tune as run
+    from plateloop.training.tuning.tune import Search, load_space
+    from plateloop.training.tuning.tune import tune as run
 
     devices = device.split(",")
     count = jobs or len(devices)
@@ -118,7 +118,7 @@ def prune(
     ] = None,
 ) -> None:
     """Cut channels of NETWORK away, train on, and say what it costs on val and saves."""
-    from plateloop.training.prune import prune as run
+    from plateloop.training.compression.prune import prune as run
 
     done = run(network.value, data, out, share, minutes, device, card, assignments or [], limit)
     (whole, narrow), (before, after) = done.cost, done.figure

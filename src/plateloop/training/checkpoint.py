@@ -11,9 +11,11 @@ from plateloop.errors import UserError
 from plateloop.networks.colornet import SIDE, ColorNet
 from plateloop.networks.lprnet import HEIGHT, WIDTH, LPRNet
 from plateloop.runtime.card import Card, load_card, save_card
-from plateloop.training import train_color, train_detector, train_reader
-from plateloop.training.color_data import LABELS
+from plateloop.training.color import train as train_color
+from plateloop.training.color.data import LABELS
+from plateloop.training.detection import train as train_detector
 from plateloop.training.export import export_onnx
+from plateloop.training.reading import train as train_reader
 from plateloop.training.saved import read_checkpoint
 from plateloop.training.settings import settle
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from plateloop.errors import UserError
 from plateloop.networks.blocks import ConvUnit
 from plateloop.runtime.card import load_card
+from plateloop.training.compression.shapes import take_shapes
 from plateloop.training.export import parameters_of
 from plateloop.training.saved import read_checkpoint
-from plateloop.training.shapes import take_shapes
 
 
 @torch.no_grad()

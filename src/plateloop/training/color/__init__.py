@@ -1,0 +1,1 @@
+"""colornet: pictures, training and evaluation."""

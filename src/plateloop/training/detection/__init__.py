@@ -1,0 +1,1 @@
+"""tcnet and lpdnet: pictures, layouts, training and evaluation."""

@@ -1,0 +1,1 @@
+"""lprnet: plates, their damage and lie, training and evaluation."""
