@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from plateloop.deployment import outbox, store
+from plateloop.deployment import outbox, tables
 from plateloop.deployment.sinks.store import StoreSink
 from plateloop.deployment.sinks.worker import Result
-from plateloop.deployment.store import Store
+from plateloop.deployment.store import Store, Stored
 from plateloop.errors import UserError
 from plateloop.types import Event
 
@@ -82,7 +82,7 @@ def test_tables_of_older_versions_are_brought_up_and_newer_refused(
         connection.execute(text("ALTER TABLE events ADD COLUMN note TEXT"))
 
     with monkeypatch.context() as newer:
-        newer.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, add_note))
+        newer.setattr(tables, "MIGRATIONS", (*tables.MIGRATIONS, add_note))
         for _ in range(2):
             migrated = Store.open(tmp_path / "plateloop.db")
             with migrated.reading() as connection:
@@ -100,7 +100,7 @@ def test_a_migration_that_fails_changes_nothing(
         connection.execute(text("ALTER TABLE absent ADD COLUMN note TEXT"))
 
     with monkeypatch.context() as newer:
-        newer.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, half))
+        newer.setattr(tables, "MIGRATIONS", (*tables.MIGRATIONS, half))
         with pytest.raises(UserError, match="no such table: absent"):
             Store.open(tmp_path / "plateloop.db")
     with Store.open(tmp_path / "plateloop.db").reading() as connection:
@@ -169,7 +169,7 @@ class _Failing(Store):
 
     failures = 3
 
-    def append_all(self, *arguments: object, **keys: object) -> list[store.Stored]:  # type: ignore[override]
+    def append_all(self, *arguments: object, **keys: object) -> list[Stored]:  # type: ignore[override]
         if self.failures:
             self.failures -= 1
             raise OperationalError("INSERT", {}, Exception("database or disk is full"))

@@ -129,7 +129,7 @@ def _events(store: Store, narrow: Narrow, phases: bool = False) -> Iterable[Stor
 def _narrow(source: str | None, since: str | None, until: str | None) -> Narrow:
     from datetime import UTC, datetime
 
-    from plateloop.deployment.store import events
+    from plateloop.deployment.tables import events
     from plateloop.errors import UserError
 
     def unix(text: str) -> float:

@@ -20,7 +20,8 @@ from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.probe import Probe, Probes
 from plateloop.deployment.sinks.store import StoreSink
 from plateloop.deployment.sinks.worker import Worker
-from plateloop.deployment.store import Store, events, streams
+from plateloop.deployment.store import Store
+from plateloop.deployment.tables import events, streams
 from plateloop.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -12,15 +12,8 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from plateloop.deployment.store import (
-    Store,
-    Stored,
-    as_stored,
-    deliveries,
-    events,
-    insert_new,
-    stored_columns,
-)
+from plateloop.deployment.store import Store, Stored, as_stored, insert_new, stored_columns
+from plateloop.deployment.tables import deliveries, events
 
 
 def owed(store: Store, target: str, after: int = 0, limit: int = 500) -> list[Stored]:

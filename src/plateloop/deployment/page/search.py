@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sql
 
 from plateloop.deployment.search import matching
-from plateloop.deployment.store import Narrow, Store, Stored, events, streams
+from plateloop.deployment.store import Narrow, Store, Stored
+from plateloop.deployment.tables import events, streams
 from plateloop.errors import UserError
 
 MOST_TEXTS = 5000
