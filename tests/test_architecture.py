@@ -13,13 +13,14 @@ import pytest
 import plateloop
 
 SOURCE = Path(plateloop.__file__).parent
-FOUNDATION = {"types", "geometry", "header", "frame", "errors", "text", "cores", "passwords"}
+FOUNDATION = {"types", "geometry", "header", "frame", "errors", "text", "cores", "passwords", "files"}
 ALLOWED = {
     "types": {"errors"},
     "errors": set(),
     "text": set(),
     "cores": set(),
     "passwords": set(),
+    "files": set(),
     "web": {"errors"},
     "cluster": {"errors"},
     "geometry": {"types", "errors"},

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from plateloop.errors import UserError
+from plateloop.files import atomic
 from plateloop.types import Box, Corners
 
 NAME = "manifest.jsonl"
@@ -119,11 +120,9 @@ def dump(record: Record) -> str:
 def write_manifest(folder: Path, records: Iterable[Record]) -> int:
     """Write ``records`` as ``folder``'s manifest, whole or not at all; returns how many there were."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{NAME}.partial"
     count = 0
-    with partial.open("w", encoding="utf-8") as out:
+    with atomic(folder / NAME) as path, path.open("w", encoding="utf-8") as out:
         for record in records:
             out.write(dump(record) + "\n")
             count += 1
-    partial.replace(folder / NAME)
     return count

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from plateloop.deployment.lines import as_line, timestamp
 from plateloop.deployment.store import Stored
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 Format = Literal["csv", "jsonl", "parquet"]
 
@@ -43,15 +44,11 @@ def export(items: Iterable[Stored], path: Path, form: Format) -> int:
     In CSV a text that a spreadsheet would take for a formula gets a ``'`` before it.
     """
     write = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}[form]
-    partial = path.with_name(f".{path.name}.part")
     try:
-        count = write(items, partial)
-        partial.replace(path)
+        with atomic(path) as partial:
+            return write(items, partial)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
 
 
 def as_row(item: Stored) -> dict[str, Any]:

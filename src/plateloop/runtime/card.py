@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 Task = Literal["tcnet", "lpdnet", "lprnet", "colornet"]
 
@@ -103,7 +104,9 @@ def load_card(path: Path) -> Card:
 def save_card(card: Card, path: Path) -> None:
     """Write ``card`` to ``path`` as YAML, keys in the class's order."""
     data = card.model_dump(mode="json")
-    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8")
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def package_card(task: Task) -> Path:

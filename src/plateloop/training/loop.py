@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from plateloop.errors import UserError
+from plateloop.files import atomic
 from plateloop.training.curve import Curve
 from plateloop.training.prefetch import Prefetch
 from plateloop.training.saved import read_checkpoint
@@ -193,8 +194,8 @@ def _fit(
             ("average.pt", {}),
             ("last.pt", {"model": model.state_dict(), "optimizer": optimizer.state_dict()}),
         ):
-            torch.save(shared | more, out / f"{name}.partial")
-            (out / f"{name}.partial").replace(out / name)
+            with atomic(out / name) as path:
+                torch.save(shared | more, path)
 
     def judge() -> None:
         if evaluate is not None:

@@ -31,6 +31,7 @@ from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.pictures import SPLITS, Split, locate, place, relative, size, split_of, walk
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 HOLDS = holds.ALL
 
@@ -168,15 +169,13 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
         path = target / "annotations" / f"instances_{split or 'default'}.json"
         own = _Own(records, split)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as out:
+        with atomic(path) as partial, partial.open("w", encoding="utf-8") as out:
             out.write("{")
             _array(out, "licenses", ({"id": i, "name": name, "url": ""} for name, i in numbers.items()))
             _array(out, "categories", (_category(label, i) for label, i in categories.items()))
             _array(out, "images", (_image(i, record, numbers) for i, record in enumerate(own, 1)))
             _array(out, "annotations", _annotations(own, categories))
             out.write('"info": {"description": "written by plateloop"}}\n')
-        partial.replace(path)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from plateloop.data_preparation.manifest import Plate, Record
 from plateloop.data_preparation.pictures import SPLITS, locate, place, relative, size, split_of, walk
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 HOLDS = frozenset(
     {"split", "source", "license", "sequence"}
@@ -114,8 +115,7 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
     for record in records:
         columns |= {key: None for row in _written(record) for key in row}
     target.mkdir(parents=True, exist_ok=True)
-    partial = target / "labels.partial"
-    with partial.open("w", encoding="utf-8", newline="") as out:
+    with atomic(target / "labels.csv") as path, path.open("w", encoding="utf-8", newline="") as out:
         table = csv.DictWriter(out, list(columns), restval="", lineterminator="\n")
         table.writeheader()
         for record in records:
@@ -126,7 +126,6 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
                 report.written += 1
             else:
                 report.skip(record.file, "no plate")
-    partial.replace(target / "labels.csv")
 
 
 def _written(record: Record) -> list[dict[str, str]]:

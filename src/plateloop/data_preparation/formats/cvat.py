@@ -28,6 +28,7 @@ from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.pictures import SPLITS, locate, place, relative, size, split_of, walk
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 HOLDS = holds.ALL
 
@@ -155,10 +156,8 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
         return name
 
     target.mkdir(parents=True, exist_ok=True)
-    partial = target / "annotations.partial"
-    with partial.open("w", encoding="utf-8") as out:
+    with atomic(target / "annotations.xml") as path, path.open("w", encoding="utf-8") as out:
         out.writelines(document(records, placed))
-    partial.replace(target / "annotations.xml")
 
 
 def document(records: Iterable[Record], name: Callable[[Record], str]) -> Iterator[str]:

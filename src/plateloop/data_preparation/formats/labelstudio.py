@@ -32,6 +32,7 @@ from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.pictures import locate, place, relative, size, split_of, walk
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 HOLDS = holds.ALL
 
@@ -169,10 +170,8 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
 
     interface = Interface()
     target.mkdir(parents=True, exist_ok=True)
-    unfinished = target / "tasks.partial"
-    with unfinished.open("w", encoding="utf-8") as out:
+    with atomic(target / "tasks.json") as path, path.open("w", encoding="utf-8") as out:
         out.writelines(tasks(records, placed, interface))
-    unfinished.replace(target / "tasks.json")
     (target / "config.xml").write_text(interface.xml(), encoding="utf-8")
 
 

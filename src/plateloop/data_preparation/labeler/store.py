@@ -19,6 +19,7 @@ from plateloop.data_preparation.labeler.index import Index, build, read_lines
 from plateloop.data_preparation.labeler.journal import Edit, Journal, Pending, now, sync_folder, version
 from plateloop.data_preparation.manifest import NAME, Plate, Record, dump
 from plateloop.errors import UserError
+from plateloop.files import atomic
 from plateloop.types import Box
 
 FOLD_AFTER = 5_000
@@ -218,13 +219,13 @@ class Store:
     @contextmanager
     def _manifest_anew(self) -> Iterator[BinaryIO]:
         """A file that takes the manifest's place once it is written and on the disk."""
-        path, partial = self.folder / NAME, self.folder / f"{NAME}.partial"
-        with partial.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        shutil.copymode(path, partial)
-        partial.replace(path)
+        path = self.folder / NAME
+        with atomic(path) as partial:
+            with partial.open("wb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            shutil.copymode(path, partial)
         sync_folder(self.folder)
 
     def _folded(self, count: int, conflicts: list[str]) -> None:

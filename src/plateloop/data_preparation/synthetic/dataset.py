@@ -21,6 +21,7 @@ from plateloop.data_preparation.synthetic.plate import PlateImage
 from plateloop.data_preparation.synthetic.render import render
 from plateloop.data_preparation.synthetic.style import load_styles
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 SOURCE = "plateloop-synthetic"
 
@@ -89,9 +90,8 @@ def _render(
             code = cv2.imencode(".webp", plate.image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 95])[1]
             path.write_bytes(code.tobytes())
             records.append(f"{dump(_record(plate, name))}\n")
-        unfinished = part.with_suffix(".partial")
-        unfinished.write_text("".join(records), encoding="utf-8")
-        unfinished.replace(part)
+        with atomic(part) as path:
+            path.write_text("".join(records), encoding="utf-8")
     return span[1] - span[0]
 
 

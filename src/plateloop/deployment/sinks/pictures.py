@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.sinks.worker import Result
+from plateloop.files import atomic
 from plateloop.frame import Frame
 from plateloop.types import Box, Corners, Event, EventPictures, Image
 
@@ -131,9 +132,8 @@ class Pictures:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
                 data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._config.quality])[1]
-                partial = path.with_suffix(".part")
-                partial.write_bytes(data.tobytes())
-                partial.replace(path)
+                with atomic(path) as partial:
+                    partial.write_bytes(data.tobytes())
 
 
 def safe_name(text: str) -> str:
