@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from plateloop.training.reading.damage import Damage, compress, dirty, lit, recorded, surround
+from plateloop.training.jpeg import compress
+from plateloop.training.reading.damage import Damage, dirty, lit, recorded, surround
 
 
 def _pictures(count: int, height: int = 64, width: int = 160) -> torch.Tensor:

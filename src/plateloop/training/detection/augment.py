@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from plateloop.training.detection.data import PictureStore
 from plateloop.training.detection.layout import NO_PICTURE, Layout
+from plateloop.training.jpeg import cosines, quantization
 
 
 class LookConfig(BaseModel):
@@ -176,27 +177,12 @@ def _noise(images: Tensor) -> Tensor:
     return images + strength * grain
 
 
-# Luminance table of ITU-T T.81, annex K.
-_TABLE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
-
-
 def _jpeg(images: Tensor) -> Tensor:
     """Rounds 8×8 cosine coefficients by the JPEG table at a random quality, on each channel."""
     count, channels, height, width = images.shape
-    n = torch.arange(8, device=images.device, dtype=torch.float32)
-    basis = torch.cos((2 * n[None] + 1) * n[:, None] * math.pi / 16) * 0.5
-    basis[0] /= math.sqrt(2)
+    basis = cosines(images.device)
     blocks = images.float().view(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
-    step = on_device(np.array(_TABLE, np.float32) / 255, images.device)
-    step = step * torch.exp(_uniform(count, -1.0, 1.4, n))[..., None, None]
+    coarseness = torch.exp(_uniform(count, -1.0, 1.4, basis))[..., None, None]
+    step = quantization(images.device)[0] / 255 * coarseness
     coefficients = (basis @ blocks @ basis.T / step).round_() * step
     return (basis.T @ coefficients @ basis).transpose(3, 4).reshape(images.shape).to(images.dtype)

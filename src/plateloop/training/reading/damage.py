@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from plateloop.training.jpeg import compress
+
 
 class Damage(BaseModel):
     """How badly things are seen. Shares are of all pictures, strengths are standard deviations."""
@@ -127,63 +129,8 @@ def _blur_kernel(reach: int, device: torch.device) -> Tensor:
 
 
 @cache
-def _dct(device: torch.device) -> Tensor:
-    k = torch.arange(8, dtype=torch.float64)
-    basis = torch.cos(math.pi / 8 * (k[None] + 0.5) * k[:, None]) * math.sqrt(2 / 8)
-    basis[0] /= math.sqrt(2)
-    return basis.float().to(device)
-
-
-# Annex K of ITU-T T.81, luminance; chrominance is coarser, close to this table's floor of 99.
-_LUMINANCE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
-_GREY = (0.299, 0.587, 0.114)
-_TO_YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
-
-
-@cache
-def _tables(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """RGB to YCbCr, back, and the three channels' tables (3, 8, 8)."""
-    to_ycc = torch.tensor(_TO_YCC)
-    luminance = torch.tensor(_LUMINANCE, dtype=torch.float32)
-    tables = torch.stack([luminance, *[(luminance * 1.6).clamp(17, 99)] * 2])
-    return to_ycc.to(device), torch.linalg.inv(to_ycc).to(device), tables.to(device)
-
-
-@cache
 def _grey(device: torch.device) -> Tensor:
-    return torch.tensor(_GREY, device=device).view(1, 3, 1, 1)
-
-
-def compress(images: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG of ``quality`` (N,), 1 to 100, leaves of ``images`` (N, 3, H, W), colour at full resolution.
-
-    The 8 × 8 cosine transform is quantised with the tables of ITU-T T.81, scaled as libjpeg does.
-    """
-    height, width = images.shape[2:]
-    bottom, right = -height % 8, -width % 8
-    padded = F.pad(images, (0, right, 0, bottom), mode="replicate")
-    to_ycc, to_rgb, tables = _tables(images.device)
-    ycc = torch.einsum("dc,nchw->ndhw", to_ycc, padded * 255 - 128)
-    n, _, h, w = ycc.shape
-    blocks = ycc.reshape(n, 3, h // 8, 8, w // 8, 8).transpose(3, 4)
-    dct = _dct(images.device)
-    waves = dct @ blocks @ dct.T
-    scale = torch.where(quality < 50, 50 / quality.clamp(min=1), 2 - quality / 50)
-    steps = (tables * scale[:, None, None, None]).clamp(1, 255)[:, :, None, None]
-    waves = (waves / steps).round() * steps
-    blocks = dct.T @ waves @ dct
-    ycc = blocks.transpose(3, 4).reshape(n, 3, h, w)[..., :height, :width]
-    back = torch.einsum("dc,nchw->ndhw", to_rgb, ycc)
-    return ((back + 128) / 255).clamp(0, 1)
+    return torch.tensor((0.299, 0.587, 0.114), device=device).view(1, 3, 1, 1)
 
 
 def recorded(images: Tensor, damage: Damage, smallest: Tensor) -> Tensor:
