@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from plateloop.cli.dataset import Lenient, Link, Ray, Source, Target, tell
+
 
 def clean(
     source: Annotated[Path | None, typer.Argument(help="The folder to read; it is never changed.")] = None,
@@ -39,9 +41,7 @@ def clean(
     ] = 0.6,
     least_height: Annotated[float, typer.Option(min=1, help="Pixels below which no plate can be read.")] = 10,
     show: Annotated[int, typer.Option(min=1, help="Findings of each kind on the page.")] = 60,
-    link: Annotated[
-        bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")
-    ] = False,
+    link: Link = False,
     ray: Annotated[
         str | None,
         typer.Option("--ray", metavar="ADDRESS", help="Use the cores of this Ray cluster, networks too."),
@@ -102,19 +102,15 @@ def clean(
 
 
 def balance(
-    source: Annotated[Path, typer.Argument(help="The folder to read; it is never changed.")],
-    target: Annotated[Path, typer.Argument(help="The folder to write.")],
+    source: Source,
+    target: Target,
     power: Annotated[
         float, typer.Option(min=0, max=1, help="1 leaves all as it is, 0 makes all values alike.")
     ] = 0.5,
     limit: Annotated[float, typer.Option(min=1.01, help="The largest weight, and one over the least.")] = 10,
     split: Annotated[str, typer.Option(help="The split to weigh; all weighs every record.")] = "train",
-    link: Annotated[
-        bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")
-    ] = False,
-    lenient: Annotated[
-        bool, typer.Option("--lenient", help="Exit with 0 although files were skipped.")
-    ] = False,
+    link: Link = False,
+    lenient: Lenient = False,
 ) -> None:
     """Give each record a weight that balances characters, regions and plate heights; training draws by it."""
     from plateloop.cli.progress import counting
@@ -141,23 +137,18 @@ def balance(
 
 
 def augment(
-    source: Annotated[Path, typer.Argument(help="The folder to read; it is never changed.")],
-    target: Annotated[Path, typer.Argument(help="The folder to write.")],
+    source: Source,
+    target: Target,
     copies: Annotated[int, typer.Option(min=1, help="Of each picture, besides itself.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same copies.")] = 0,
     split: Annotated[str, typer.Option(help="The split to copy; all copies every record.")] = "train",
-    ray: Annotated[
-        str | None, typer.Option("--ray", metavar="ADDRESS", help="Use the cores of this Ray cluster.")
-    ] = None,
-    lenient: Annotated[
-        bool, typer.Option("--lenient", help="Exit with 0 although files were skipped.")
-    ] = False,
+    ray: Ray = None,
+    lenient: Lenient = False,
 ) -> None:
     """Add copies in other light, through other cameras, cut closer; for training outside of plateloop.
 
     plateloop's own training varies each picture anew whenever it is drawn, and gains nothing by this.
     """
-    from plateloop.cli.data import tell
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.augment import augment as run
 

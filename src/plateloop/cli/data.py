@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from plateloop.cli.clean import augment, balance, clean
-
-if TYPE_CHECKING:
-    from plateloop.data_preparation.report import Report
+from plateloop.cli.dataset import Labels, Lenient, Link, Ray, Source, Target, tell
+from plateloop.cli.partition import slice_, split
+from plateloop.cli.synth import glyphs, synth
 
 app = typer.Typer(name="data", no_args_is_help=True)
-app.command("clean")(clean)
-app.command("balance")(balance)
-app.command("augment")(augment)
 
 
 @app.callback()
@@ -26,44 +24,6 @@ def data() -> None:
     """
 
 
-Source = Annotated[Path, typer.Argument(help="The folder to read; it is never changed.")]
-Target = Annotated[Path, typer.Argument(help="The folder to write.")]
-Link = Annotated[bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")]
-Labels = Annotated[
-    list[str],
-    typer.Option("--label", metavar="OLD=NEW", help="Rename a class; OLD= leaves it out. Repeatable."),
-]
-Ray = Annotated[
-    str | None, typer.Option("--ray", metavar="ADDRESS", help="Use the cores of this Ray cluster.")
-]
-Lenient = Annotated[bool, typer.Option("--lenient", help="Exit with 0 although files were skipped.")]
-
-
-def tell(report: Report, source: Path, target: Path, lenient: bool) -> None:
-    """Print what was written on stdout, and what was not on stderr, a line a file.
-
-    Raises UserError where nothing was written, or files were skipped and ``lenient`` does not allow that.
-    """
-    from plateloop.errors import UserError
-
-    for file, reason in report.skipped.items():
-        typer.echo(f"skipped {file}: {reason}", err=True)
-    for name, count in sorted(report.lost.items()):
-        if count:
-            typer.echo(f"{target}: its format cannot hold {name} ({count} pictures)", err=True)
-    same = f", {report.repeated} there already" if report.repeated else ""
-    typer.echo(f"{target}: {report.written} pictures written, {len(report.skipped)} files skipped{same}")
-    if not report.written:
-        raise UserError(
-            f"{source}: nothing could be written; give a folder, a format or a query that has records"
-        )
-    if report.skipped and not lenient:
-        raise UserError(
-            f"{source}: {len(report.skipped)} files were skipped, the others written; mend them, or --lenient"
-        )
-
-
-@app.command()
 def convert(
     source: Source,
     target: Target,
@@ -84,7 +44,6 @@ def convert(
     tell(report, source, target, lenient)
 
 
-@app.command("import")
 def import_(
     source: Source,
     target: Target,
@@ -130,59 +89,6 @@ def import_(
     tell(report, source, target, lenient)
 
 
-@app.command()
-def synth(
-    target: Target,
-    count: Annotated[int, typer.Option(min=1, help="How many plates to make.")],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same plates.")] = 0,
-    style: Annotated[str | None, typer.Option(help="Only this style, such as gb or vn-two.")] = None,
-    clean: Annotated[bool, typer.Option("--clean", help="Flat and sharp, as no camera sees them.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes to use; 0: one a core.")] = 0,
-    ray: Ray = None,
-) -> None:
-    """Make a dataset of synthetic plate crops with text, region and corners.
-
-    Letterforms are drawn; those of fonts are added where PLATELOOP_GLYPHS names a glyph atlas. Broken off and
-    called again it goes on where it was.
-    """
-    from plateloop.cli.progress import counting
-    from plateloop.data_preparation.synthetic.dataset import synthesize
-
-    with counting("rendering", count) as tick:
-        done = 0
-        for number in synthesize(target, count, seed, style, clean, workers, ray):
-            for _ in range(number - done):
-                tick()
-            done = number
-    typer.echo(f"{target}: {done} plates written")
-
-
-@app.command()
-def glyphs(
-    target: Annotated[Path, typer.Argument(help="The atlas to write, such as glyphs.npz.")],
-    fonts: Annotated[
-        list[Path], typer.Option(help="A folder to look for fonts in; the system's if absent. Repeatable.")
-    ] = [],  # noqa: B006
-    limit: Annotated[int, typer.Option(min=1, help="At most this many faces.")] = 400,
-) -> None:
-    """Render the system's legible fonts to a glyph atlas, for `synth` on machines that have none."""
-    from plateloop.cli.progress import counting
-    from plateloop.data_preparation.synthetic.atlas import build, find_fonts, font_folders
-    from plateloop.data_preparation.synthetic.glyphs import save_atlas
-    from plateloop.errors import UserError
-
-    faces = []
-    with counting("faces") as tick:
-        for face in build(find_fonts(fonts or font_folders()), limit):
-            faces.append(face)
-            tick()
-    if not faces:
-        raise UserError("no legible fonts found; name a folder of fonts with --fonts")
-    save_atlas(target, faces)
-    typer.echo(f"{target}: {len(faces)} faces written")
-
-
-@app.command()
 def merge(
     folders: Annotated[list[Path], typer.Argument(help="The datasets to read, then the folder to write.")],
     label: Labels = [],  # noqa: B006
@@ -203,96 +109,6 @@ def merge(
     tell(report, sources[0], target, lenient)
 
 
-@app.command("slice")
-def slice_(
-    source: Source,
-    target: Target,
-    where: Annotated[
-        list[str],
-        typer.Option(
-            "--where", help="FIELD=PATTERN, FIELD!=PATTERN, min_FIELD=N or max_FIELD=N. Repeatable."
-        ),
-    ] = [],  # noqa: B006
-    random: Annotated[int | None, typer.Option("--random", min=1, help="So many, by chance.")] = None,
-    per_class: Annotated[
-        int | None, typer.Option("--per-class", min=1, help="Enough that each class is in so many pictures.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
-    link: Link = False,
-    lenient: Lenient = False,
-) -> None:
-    """Take a part of a manifest dataset: by query, by chance, per class.
-
-    Fields: file, source, license, region, split, sequence, tag, label, color, text, annotation (patterns with
-    * and ?, several between commas); numbers: width, height, vehicles, plates, plate_width, plate_height,
-    vehicle_width, vehicle_height, text_length.
-    """
-    from plateloop.cli.progress import counting
-    from plateloop.data_preparation.slice import take
-
-    with counting("slicing") as tick:
-        report = take(source, target, where, random, per_class, seed, link, tick)
-    tell(report, source, target, lenient)
-
-
-@app.command()
-def split(
-    source: Source,
-    target: Annotated[Path | None, typer.Argument(help="The folder to write; none with --check.")] = None,
-    val: Annotated[float, typer.Option(min=0, max=1, help="Share to choose by.")] = 0.1,
-    test: Annotated[float, typer.Option(min=0, max=1, help="Share to report on.")] = 0.1,
-    folds: Annotated[int, typer.Option(min=0, help="Write so many datasets for cross validation.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave records that have a split where they are.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only tell what leaks between the given splits.")
-    ] = False,
-    link: Link = False,
-    ray: Ray = None,
-    lenient: Lenient = False,
-) -> None:
-    """Split into train, val and test, or folds: a plate text, a sequence, a scene is on one side only."""
-    from plateloop.cli.progress import counting
-    from plateloop.data_preparation import split as module
-    from plateloop.data_preparation.kinship import gather
-    from plateloop.data_preparation.report import Report
-    from plateloop.errors import UserError
-
-    if check:
-        report = Report()
-        with counting("comparing") as tick:
-            clues = gather(source, report, tick, ray)
-            found = module.leaks(clues)
-        for kind, count in sorted(found.counts.items()):
-            typer.echo(f"{kind}: {count} on more than one side")
-            for first, second in found.examples[kind]:
-                typer.echo(f"  {first}  {second}")
-        typer.echo(f"{source}: {sum(found.counts.values())} leaks in {len(clues.files)} pictures")
-        missed = report.skipped | dict.fromkeys(clues.unseen, "damaged or no picture")
-        for file, reason in missed.items():
-            typer.echo(f"skipped {file}: {reason}", err=True)
-        if missed:
-            raise UserError(f"{source}: {len(missed)} files were not compared; mend or remove them")
-        if not clues.splits.any():
-            raise UserError(f"{source}: no record is in a split; `plateloop data split` makes splits")
-        return
-    if target is None:
-        raise UserError("split needs a folder to write, or --check")
-    with counting("splitting") as tick:
-        outcome = module.split(source, target, val, test, folds, seed, keep, link, tick, ray)
-    for side, count in sorted(outcome.sides.items()):
-        typer.echo(f"{side if side in module.SPLITS else f'fold {side}'}: {count}")
-    for (name, region), sides in sorted(outcome.strata.items()):
-        shares = ", ".join(f"{side} {count}" for side, count in sorted(sides.items()))
-        typer.echo(f"  {name or 'no source'} {region or 'no region'}: {shares}")
-    for file in outcome.unseen:
-        typer.echo(f"{file}: damaged or no picture; placed by its texts and sequence alone", err=True)
-    tell(outcome.report, source, target, lenient)
-
-
-@app.command()
 def crop(
     source: Source,
     target: Target,
@@ -315,7 +131,6 @@ def crop(
     tell(report, source, target, lenient)
 
 
-@app.command()
 def resize(
     source: Source,
     target: Target,
@@ -333,7 +148,6 @@ def resize(
     tell(report, source, target, lenient)
 
 
-@app.command()
 def stats(
     source: Source,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
@@ -376,3 +190,23 @@ def stats(
             typer.echo(f"{name}: " + ", ".join(f"{share} ≤ {value:g}" for share, value in values.items()))
     if report.skipped:
         raise UserError(f"{source}: {len(report.skipped)} lines of the manifest are no records; mend them")
+
+
+# In the order in which the help lists them.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "clean": clean,
+    "balance": balance,
+    "augment": augment,
+    "convert": convert,
+    "import": import_,
+    "synth": synth,
+    "glyphs": glyphs,
+    "merge": merge,
+    "slice": slice_,
+    "split": split,
+    "crop": crop,
+    "resize": resize,
+    "stats": stats,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
