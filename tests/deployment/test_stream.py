@@ -7,8 +7,9 @@ import pytest
 
 from plateloop.deployment.fusion import FusionConfig
 from plateloop.deployment.passages import PassageConfig
+from plateloop.deployment.schedule import ScheduleConfig
 from plateloop.deployment.sources import Shot
-from plateloop.deployment.stream import ScheduleConfig, Stream, StreamConfig, Work
+from plateloop.deployment.stream import Stream, StreamConfig, Work
 from plateloop.deployment.tracking import TrackerConfig
 from plateloop.frame import Frame
 from plateloop.geometry import boxes_to_corners

@@ -18,15 +18,15 @@ from plateloop.deployment.overrides import apply
 from plateloop.deployment.page.config import HttpConfig
 from plateloop.deployment.passages import PassageConfig
 from plateloop.deployment.push import MqttConfig, WebhookConfig
+from plateloop.deployment.schedule import ScheduleConfig
 from plateloop.deployment.sinks.mp4 import Mp4Config
 from plateloop.deployment.sinks.pictures import PicturesConfig
 from plateloop.deployment.sinks.probe import ProbeConfig
 from plateloop.deployment.sinks.rtsp import parse_place
 from plateloop.deployment.sources import SourceConfig
-from plateloop.deployment.stream import ScheduleConfig
 from plateloop.deployment.tiler import TilerConfig
 from plateloop.deployment.tracking import TrackerConfig
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 
 
 class NetworksConfig(BaseModel):
@@ -154,7 +154,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: not YAML: {one_line(error)}") from None
     if not isinstance(data, dict | None):
         raise UserError(f"{path}: not a page of settings (key: value)")
     return data or {}

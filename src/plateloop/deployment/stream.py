@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.fusion import FusionConfig, sharpness, weight
 from plateloop.deployment.overlay import Mark, as_box
 from plateloop.deployment.passages import EventId, PassageConfig, Passages, random_id
+from plateloop.deployment.regions import bounds, inside
+from plateloop.deployment.schedule import Attention, ScheduleConfig
 from plateloop.deployment.sources import Polygon, Shot
 from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
 from plateloop.geometry import clip, expand, nms
@@ -38,25 +37,6 @@ NOBODY = -1
 SHOWN_S = 0.5
 UNDISTURBED_S = 3.0
 SAME_VEHICLE = 0.7
-WHOLE: tuple[Polygon, ...] = (((0, 0), (1, 0), (1, 1), (0, 1)),)
-
-
-class ScheduleConfig(BaseModel):
-    """What is done how often. A round is a frame in which vehicles are detected."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    interval: int = Field(
-        3, ge=1, description="vehicles are detected in every n-th frame, tracked in between"
-    )
-    settled_every: int = Field(8, ge=1, description="rounds between looks at a plate whose text has settled")
-    blank_after: int = Field(6, ge=1, description="fruitless looks after which a vehicle is looked at less")
-    blank_every: int = Field(3, ge=1, description="rounds between looks at such a vehicle")
-    free_every: int = Field(
-        3, ge=1, description="rounds between looks for plates without a vehicle, while vehicles show no plate"
-    )
-    min_plate: float = Field(8.0, ge=1, description="height in pixels below which a plate is not read")
-    color_looks: int = Field(4, ge=0, description="times that a vehicle's colour is named, as it grows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +76,6 @@ class Work:
     outside: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
-@dataclass(slots=True)
-class _Attention:
-    # Of a track: the round of the last look for its plate, fruitless looks, where its plate lay in its box
-    # (shares), looks at its colour and the area at the last, and where it was.
-    looked: int = -(10**9)
-    blanks: int = 0
-    plate: FloatArray | None = None
-    plate_s: float = 0.0
-    colors: int = 0
-    color_area: float = 0.0
-    trail: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=48))
-
-
 class Stream:
     """Tracks, attention and passages of one source.
 
@@ -137,7 +104,7 @@ class Stream:
         self._free_last: Shot | None = None
         self._detected: int | None = None
         self._planned: int | None = None
-        self._attention: dict[int, _Attention] = {}
+        self._attention: dict[int, Attention] = {}
 
     def wants_vehicles(self, shot: Shot) -> bool:
         """Whether vehicles are to be detected in this frame, the next one of the stream."""
@@ -277,63 +244,32 @@ class Stream:
 
     def _plan(self, work: Work, found: Detections, tracks: IntArray) -> None:
         schedule, frame = self.config.schedule, work.shot.frame
-        due = np.array([self._is_due(int(track)) for track in tracks], bool)
+        known = [(self._attend(track), self.passages.of(track)) for track in tracks.tolist()]
+        due = np.array([track.wants_plate(passage, self._round, schedule) for track, passage in known], bool)
         for track in tracks[due].tolist():
             self._attend(track).looked = self._round
         regions, owners = [found.boxes[due]], [tracks[due]]
         if len(self._free):
             regions.append(clip(self._free.boxes, frame.width, frame.height))
             owners.append(self._free.ids)
-        bare = all(self._attend(track).plate is None for track in tracks.tolist())
+        bare = all(track.plate is None for track, _ in known)
         if bare and self._round % schedule.free_every == 1 % schedule.free_every:
-            regions.append(self._whole(work.shot))
+            regions.append(bounds(self.config.regions, frame.width, frame.height))
             owners.append(np.array([NOBODY]))
         boxes = np.concatenate(regions)
         work.regions = Detections(boxes, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int64))
         work.owners = np.concatenate(owners)
         paint = np.array(
-            [self._wants_color(int(t), b) for t, b in zip(tracks, found.boxes, strict=True)], bool
+            [
+                track.wants_color(passage, box, schedule)
+                for (track, passage), box in zip(known, found.boxes, strict=True)
+            ],
+            bool,
         )
         work.painted, work.painters = found[paint], tracks[paint]
 
     def _are_inside(self, points: NDArray[np.floating], shot: Shot) -> NDArray[np.bool_]:
-        # Whether points (N, 2) lie in the regions of interest, borders included.
-        if not self.config.regions:
-            return np.ones(len(points), bool)
-        size = np.array([shot.frame.width, shot.frame.height])
-        # A vehicle may reach a little beyond the picture, a region cannot.
-        shares = np.clip(points / size, 0, 1).astype(np.float32).tolist()
-        polygons = [np.array(polygon, np.float32) for polygon in self.config.regions]
-        inside = [any(cv2.pointPolygonTest(p, (x, y), False) >= 0 for p in polygons) for x, y in shares]
-        return np.array(inside, bool)
-
-    def _whole(self, shot: Shot) -> FloatArray:
-        # (1, 4): the picture, or the box around its regions of interest.
-        corners = np.concatenate([np.array(p) for p in self.config.regions or WHOLE])
-        box = np.concatenate([corners.min(0), corners.max(0)])
-        return np.array([box * ([shot.frame.width, shot.frame.height] * 2)], np.float32)
-
-    def _is_due(self, track: int) -> bool:
-        attention, schedule = self._attend(track), self.config.schedule
-        passage = self.passages.of(track)
-        every = 1
-        if passage is not None and passage.fused.settled:
-            every = schedule.settled_every
-        elif attention.blanks >= schedule.blank_after:
-            every = schedule.blank_every
-        return self._round - attention.looked >= every
-
-    def _wants_color(self, track: int, box: FloatArray) -> bool:
-        attention, schedule = self._attend(track), self.config.schedule
-        passage = self.passages.of(track)
-        if passage is None or attention.colors >= schedule.color_looks or passage.frames < 3:
-            return False
-        size = float((box[2] - box[0]) * (box[3] - box[1]))
-        if size < 1.5 * attention.color_area:
-            return False
-        attention.colors += 1
-        attention.color_area = size
-        return True
+        return inside(points, self.config.regions, shot.frame.width, shot.frame.height)
 
     def _follow_free(self, work: Work, found: Detections) -> IntArray:
         self._free = _moved(self._free, self._free_last, work.shot)
@@ -359,8 +295,8 @@ class Stream:
                 attention.plate = (quad - box[:2]) / (box[2:] - box[:2])
                 attention.plate_s = work.shot.time_s
 
-    def _attend(self, track: int) -> _Attention:
-        return self._attention.setdefault(track, _Attention())
+    def _attend(self, track: int) -> Attention:
+        return self._attention.setdefault(track, Attention())
 
 
 def _moved(tracks: Tracks, last: Shot | None, now: Shot) -> Tracks:
