@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from plateloop.errors import UserError
 from plateloop.frame import Frame
+from plateloop.runtime.card import load_card, save_card
 from plateloop.runtime.cascade import TASKS, Cascade, CascadeConfig, Scene
 from plateloop.types import Detections, Image
 
@@ -182,6 +183,25 @@ def test_thresholds_replace_the_cards(toy_weights: Path) -> None:
     config = CascadeConfig(vehicle_score=0.95, plate_score=0.85)
     (scene,) = Cascade.load(weights=toy_weights, threads=1, config=config)([one_car(100, 4)])
     assert len(scene.vehicles) == len(scene.plates) == 0
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "surely", "expected"), [(0.3, 0.5, ["4"]), (0.3, 1.0, []), (0.9, 0.5, [])]
+)
+def test_a_doubtful_plate_counts_if_it_is_read_surely(
+    toy_weights: Path, tmp_path: Path, doubtful: float, surely: float, expected: list[str]
+) -> None:
+    for task in TASKS:
+        card = load_card(toy_weights / f"{task}.yaml")
+        if task == "lpdnet":
+            card = card.model_copy(update={"score_threshold": 0.85})
+        (tmp_path / card.onnx).write_bytes((toy_weights / card.onnx).read_bytes())
+        save_card(card, tmp_path / f"{task}.yaml")
+    config = CascadeConfig(direct="never", doubtful_plate=doubtful, read_surely=surely)
+    (scene,) = Cascade.load(weights=tmp_path, threads=1, config=config)([one_car(100, 4)])
+    assert texts(scene) == expected
+    (unread,) = Cascade.load(weights=tmp_path, threads=1, config=CascadeConfig(read=False))([one_car(100, 4)])
+    assert len(unread.plates) == 0
 
 
 def test_stages_by_themselves_make_the_whole(cascade: Cascade) -> None:

@@ -53,6 +53,15 @@ class CascadeConfig(BaseModel):
     min_vehicle: float = Field(
         24, ge=1, description="width in pixels below which a vehicle's plate is not sought"
     )
+    doubtful_plate: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="score from which a plate below lpdnet's own threshold counts, if it is read surely",
+    )
+    read_surely: float = Field(
+        default=0.8, ge=0, le=1, description="confidence from which such a plate's reading is sure"
+    )
     unread_score: float = Field(
         default=0.6, ge=0, le=1, description="plates that are less sure and show no character are dropped"
     )
@@ -124,7 +133,9 @@ class Cascade:
     def __call__(self, frames: Sequence[Frame]) -> list[Scene]:
         """All stages on ``frames``: a scene each."""
         vehicles = self.detect_vehicles(frames)
-        plates = self.find_plates(frames, vehicles)
+        ask = self.config.read and self.config.plate_score is None
+        lowest = min(self.config.doubtful_plate, self._plate_score) if ask else self._plate_score
+        plates = self.find_plates(frames, vehicles, lowest)
         if self.config.read:
             plates = self._read_large(frames, plates)
         colors: Sequence[tuple[Color | None, ...]] = (
@@ -143,11 +154,14 @@ class Cascade:
             found = tcnet.decode(outputs, self.sessions["tcnet"].card, sizes, self.config.vehicle_score)
         return [vehicles[: self.config.max_vehicles] for vehicles in found]
 
-    def find_plates(self, frames: Sequence[Frame], vehicles: Sequence[Detections]) -> list[Plates]:
+    def find_plates(
+        self, frames: Sequence[Frame], vehicles: Sequence[Detections], score: float | None = None
+    ) -> list[Plates]:
         """lpdnet: the plates of each frame, in its vehicles' crops and, as ``config.direct`` says, in itself.
 
-        A plate that shows in two crops is found once. None is read yet.
+        A plate that shows in two crops is found once. None is read yet. ``score`` replaces the threshold.
         """
+        lowest = self._plate_score if score is None else score
         margin = self.sessions["lpdnet"].card.input.margin
         regions = []
         for frame, seen in zip(frames, vehicles, strict=True):
@@ -156,13 +170,13 @@ class Cascade:
             whole = boxes[:0] if self.config.direct == "never" else _whole(frame)
             tiles = self._quarters(frame) if self.config.direct == "always" else boxes[:0]
             regions.append(np.concatenate([boxes, whole, tiles]))
-        found = self._find_in(frames, regions)
+        found = self._find_in(frames, regions, lowest)
         if self.config.direct == "auto":
-            empty = [index for index, plates in enumerate(found) if not len(plates)]
+            empty = [i for i, plates in enumerate(found) if not (plates.scores >= self._plate_score).any()]
             again = [frames[index] for index in empty]
-            tiled = self._find_in(again, [self._quarters(frame) for frame in again])
+            tiled = self._find_in(again, [self._quarters(frame) for frame in again], lowest)
             for index, plates in zip(empty, tiled, strict=True):
-                found[index] = plates
+                found[index] = lpdnet.merge([found[index], plates])
         return [
             Plates(plates, lpdnet.owners(plates.boxes, seen.boxes), (None,) * len(plates))
             for plates, seen in zip(found, vehicles, strict=True)
@@ -212,7 +226,11 @@ class Cascade:
             readings = [next(remaining) if row else None for row in rows]
             sure = found.detections.scores >= self.config.unread_score
             says = np.array([reading is None or bool(reading.text) for reading in readings], bool)
-            kept = np.flatnonzero(says | sure)
+            surely = [
+                r is not None and bool(r.text) and r.confidence >= self.config.read_surely for r in readings
+            ]
+            doubtful = found.detections.scores < self._plate_score
+            kept = np.flatnonzero(np.where(doubtful, surely, says | sure))
             texts_kept = tuple(readings[row] for row in kept)
             read.append(Plates(found.detections[kept], found.vehicle[kept], texts_kept))
         return read
@@ -251,8 +269,10 @@ class Cascade:
         with self._timed("lprnet.decode"):
             return lprnet.decode(outputs, self.sessions["lprnet"].card)
 
-    def _find_in(self, frames: Sequence[Frame], regions: Sequence[FloatArray]) -> list[Detections]:
-        """The plates of each frame, sought in its ``regions`` (N, 4)."""
+    def _find_in(
+        self, frames: Sequence[Frame], regions: Sequence[FloatArray], lowest: float
+    ) -> list[Detections]:
+        """The plates of each frame, sought in its ``regions`` (N, 4), down to the score ``lowest``."""
         size = self._size("lpdnet")
         with self._timed("lpdnet.pixels"):
             pictures = [frame.crops(boxes, size) for frame, boxes in zip(frames, regions, strict=True)]
@@ -263,8 +283,7 @@ class Cascade:
             crops = np.concatenate([np.zeros((0, 4), np.int64), *cut])
             sizes = [(frame.width, frame.height) for frame in frames]
             pictures_of = np.repeat(np.array(sizes, np.int64).reshape(-1, 2), [len(r) for r in regions], 0)
-            card, threshold = self.sessions["lpdnet"].card, self.config.plate_score
-            found = lpdnet.decode(outputs, card, crops, threshold, pictures_of)
+            found = lpdnet.decode(outputs, self.sessions["lpdnet"].card, crops, lowest, pictures_of)
             return [lpdnet.merge(parts) for parts in _split(found, regions)]
 
     def _quarters(self, frame: Frame) -> FloatArray:
@@ -273,6 +292,11 @@ class Cascade:
         if frame.width <= width and frame.height <= height:
             return np.zeros((0, 4), np.float32)
         return lpdnet.quarters(frame.width, frame.height)
+
+    @property
+    def _plate_score(self) -> float:
+        given = self.config.plate_score
+        return self.sessions["lpdnet"].card.score_threshold if given is None else given
 
     def _size(self, task: Task) -> tuple[int, int]:
         card = self.sessions[task].card.input
