@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 
 # A head that does not answer within this is not there; Ray itself would go on asking for minutes.
 ANSWER_S = 5.0
@@ -42,7 +42,7 @@ def connected(address: str) -> Iterator[Any]:
         # What workers print is theirs: it would mix with the events on standard output.
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"ray {address}: {' '.join(str(error).split())}") from None
+        raise UserError(f"ray {address}: {one_line(error)}") from None
     try:
         yield ray
     finally:

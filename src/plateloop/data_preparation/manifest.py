@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.files import atomic
 from plateloop.types import Box, Corners
 
@@ -98,17 +98,10 @@ def read_manifest(folder: Path, skip: Callable[[str, str], None] | None = None) 
                     record = Record.model_validate_json(line)
                 except ValidationError as error:
                     if skip is None:
-                        raise UserError(f"{path}:{number}: {fault(error)}") from None
-                    skip(f"{NAME}:{number}", fault(error))
+                        raise UserError(f"{path}:{number}: {one_line(error)}") from None
+                    skip(f"{NAME}:{number}", one_line(error))
                 else:
                     yield record
-
-
-def fault(error: ValidationError) -> str:
-    """The first thing that is wrong with a record, in one line: its place and what is amiss."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def dump(record: Record) -> str:

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
-from pydantic import ValidationError
-
-from plateloop.data_preparation.manifest import fault
+from plateloop.errors import one_line
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,8 +43,6 @@ class Report:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return fault(error)
     if isinstance(error, KeyError):
         return f"lacks {error}"
     if isinstance(error, UnicodeDecodeError):
@@ -54,5 +50,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if isinstance(error, ValueError):
-        return str(error)
+        return one_line(error)
     return f"malformed ({error})"

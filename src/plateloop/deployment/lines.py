@@ -17,10 +17,9 @@ from typing import Any, Self
 from uuid import UUID
 
 import numpy as np
-from pydantic import ValidationError
 
 from plateloop.deployment.store import Stored
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.types import Box, Event, EventPlate, EventVehicle
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class LineReader:
             except (ValueError, TypeError, AttributeError) as error:
                 # A last line without its end is what a killed writer leaves, behind events: no mistake.
                 self.bad += line.endswith("\n") or not self._counts
-                log.warning("line %d is not an event and is passed over: %s", number, _brief(error))
+                log.warning("line %d is not an event and is passed over: %s", number, one_line(error))
 
     def _parse(self, line: str) -> Stored:
         data = json.loads(line)
@@ -202,10 +201,3 @@ def _vehicle(rng: np.random.Generator, source: str, track: int, time_s: float) -
 def digest(identity: Any, sequence: Any) -> bytes:
     """What tells a phase of an event from all others, short."""
     return hashlib.blake2b(f"{identity}/{sequence}".encode(), digest_size=16).digest()
-
-
-def _brief(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return " ".join(str(error).split())

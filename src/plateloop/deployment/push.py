@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from plateloop.deployment.courier import Courier, LinkError
 from plateloop.deployment.lines import as_line
 from plateloop.deployment.store import Store, Stored
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.passwords import redact
 
 # What a broker may take for its answer to a new connection, and after how long without a sign it is gone.
@@ -190,7 +190,7 @@ def _trust(config: MqttConfig) -> ssl.SSLContext:
 
 
 def _why(error: Exception) -> str:
-    return redact(" ".join(str(error).split()) or type(error).__name__)
+    return redact(one_line(error) or type(error).__name__)
 
 
 def _paho() -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.files import atomic
 
 Task = Literal["tcnet", "lpdnet", "lprnet", "colornet"]
@@ -97,8 +97,7 @@ def load_card(path: Path) -> Card:
     except FileNotFoundError:
         raise UserError(f"{path}: no such model card") from None
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()
-        raise UserError(f"{path}: not a valid model card: {' '.join(s.strip() for s in first[:3])}") from None
+        raise UserError(f"{path}: not a valid model card: {one_line(error)}") from None
 
 
 def save_card(card: Card, path: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from plateloop.deployment.config import NetworksConfig, OutputConfig, PipelineConfig
 from plateloop.deployment.launch import launch
 from plateloop.deployment.sources import SourceConfig
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.testing.judge import Item, Outcome
 from plateloop.testing.metrics import match_texts
 from plateloop.text import edit_distance
@@ -45,7 +45,7 @@ def read_clips(folder: Path, split: str | None) -> list[Clip]:
         try:
             clips.append(Clip.model_validate_json(line))
         except ValidationError as error:
-            raise UserError(f"{folder / NAME}:{number}: {error.errors()[0]['msg']}") from None
+            raise UserError(f"{folder / NAME}:{number}: {one_line(error)}") from None
     known = [clip for clip in clips if clip.texts]
     chosen = [clip for clip in known if split is None or clip.split == split]
     if not chosen:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -30,7 +30,7 @@ def _nested(assignment: str) -> dict[str, Any]:
     try:
         value: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"--set {assignment}: not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"--set {assignment}: not YAML: {one_line(error)}") from None
     for key in reversed(path.split(".")):
         value = {key: value}
     nested: dict[str, Any] = value
@@ -51,7 +51,7 @@ def settle(default: Config, file: Path | None = None, assignments: Sequence[str]
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+            raise UserError(f"{file}: not YAML: {one_line(error)}") from None
         if not isinstance(given, dict):
             raise UserError(f"{file}: not a configuration (a YAML mapping)")
         data = _merge(data, given)
@@ -60,9 +60,7 @@ def settle(default: Config, file: Path | None = None, assignments: Sequence[str]
     try:
         return type(default).model_validate(data)
     except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise UserError(f"configuration: {place}: {fault['msg']}") from None
+        raise UserError(f"configuration: {one_line(error)}") from None
 
 
 def as_yaml(config: BaseModel) -> str:

@@ -25,7 +25,7 @@ from plateloop.data_preparation.formats.shapes import (
 from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.pictures import FlatNames, Split, place, relative, size, split_of, walk
 from plateloop.data_preparation.report import Report
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.types import Box
 
 HOLDS = frozenset({"split", "vehicles", "plates", "plate.corners", "plate.attributes.label"})
@@ -64,7 +64,7 @@ def _config(folder: Path) -> dict[str, Any]:
             try:
                 content = yaml.safe_load(path.read_text(encoding="utf-8"))
             except (yaml.YAMLError, UnicodeDecodeError) as error:
-                raise UserError(f"{path}: no well-formed YAML: {' '.join(str(error).split())}") from None
+                raise UserError(f"{path}: no well-formed YAML: {one_line(error)}") from None
             if isinstance(content, dict) and isinstance(content.get("names"), list | dict):
                 return content
     for name in ("classes.txt", "obj.names", "labels/classes.txt"):

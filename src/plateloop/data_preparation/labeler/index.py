@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from plateloop.data_preparation.manifest import NAME, Plate, Record, fault
+from plateloop.data_preparation.manifest import NAME, Plate, Record
+from plateloop.errors import one_line
 
 State = Literal["all", "todo", "done"]
 """Which pictures, or plates: all, or those that a person has or has not dealt with."""
@@ -134,7 +135,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes, Record | str]]:
                 try:
                     record: Record | str = Record.model_validate_json(line)
                 except ValidationError as error:
-                    record = fault(error)
+                    record = one_line(error)
                 if isinstance(record, Record):
                     # Hashes, not names: a million take tens of megabytes.
                     if hash(record.file) in seen:

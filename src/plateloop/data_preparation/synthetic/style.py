@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from plateloop.data_preparation.synthetic.glyphs import FAMILIES
 from plateloop.data_preparation.synthetic.grammar import check
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 
 Range = tuple[float, float]
 Weights = dict[str, float]
@@ -113,11 +113,9 @@ def load_styles(folder: Path = FOLDER) -> dict[str, Style]:
                 style = Style.model_validate(row)
                 styles[style.name] = style
         except ValidationError as error:
-            fault = error.errors()[0]
-            place = ".".join(str(part) for part in fault["loc"])
-            raise UserError(f"{path}: style {row.get('name')}: {place}: {fault['msg']}") from None
+            raise UserError(f"{path}: style {row.get('name')}: {one_line(error)}") from None
         except (yaml.YAMLError, TypeError) as error:
-            raise UserError(f"{path}: no list of styles: {' '.join(str(error).split())}") from None
+            raise UserError(f"{path}: no list of styles: {one_line(error)}") from None
     if not styles:
         raise UserError(f"{folder}: no styles (*.yaml) there")
     return styles

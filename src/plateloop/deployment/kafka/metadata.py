@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from plateloop.deployment.sources import SourceConfig
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 
 Triple = tuple[float, float, float]
 ORIGIN: Triple = (0.0, 0.0, 0.0)
@@ -140,7 +140,7 @@ def _groups(path: Path) -> dict[str, dict[str, Any]]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, IniError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: neither INI nor YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: neither INI nor YAML: {one_line(error)}") from None
     if groups is None or not all(isinstance(keys, dict) for keys in groups.values()):
         raise UserError(f"{path}: not groups of keys such as sensor0 with its id")
     return groups

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.sinks.worker import Result
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.frame import Frame
 from plateloop.types import Clock, Event, TrackState
 
@@ -135,7 +135,7 @@ class Probe:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())} ({_place(error)})"
+    return f"{type(error).__name__}: {one_line(error)} ({_place(error)})"
 
 
 def _place(error: Exception) -> str:

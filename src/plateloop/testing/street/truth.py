@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.types import Box, Corners
 
 
@@ -60,4 +60,4 @@ def read_truth(path: Path) -> list[FrameTruth]:
     try:
         return [FrameTruth.model_validate_json(line) for line in lines if line.strip()]
     except ValidationError as error:
-        raise UserError(f"{path}: not a truth file: {error.errors()[0]['msg']}") from None
+        raise UserError(f"{path}: not a truth file: {one_line(error)}") from None

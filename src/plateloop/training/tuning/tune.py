@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from plateloop.errors import UserError
+from plateloop.errors import UserError, one_line
 from plateloop.training.together import _CHILD, last_line, require
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def load_space(network: str, path: Path | None) -> Space:
     except FileNotFoundError:
         raise UserError(f"{path}: no such search space") from None
     except (yaml.YAMLError, ValidationError) as error:
-        lines = str(error).splitlines()
-        raise UserError(f"{path}: not a search space (key: {{low, high}} or a list): {lines[0]}") from None
+        said = one_line(error)
+        raise UserError(f"{path}: not a search space (key: {{low, high}} or a list): {said}") from None
 
 
 class Search:
