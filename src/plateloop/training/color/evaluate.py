@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,10 @@ from plateloop.runtime.card import Card, package_card
 from plateloop.runtime.colornet import decode
 from plateloop.runtime.session import Session
 from plateloop.training.color.data import COMMON, LABELS, Vehicles, load_colors, load_street
+from plateloop.training.live import Predict
 from plateloop.training.pictures import captioned
-from plateloop.types import FloatArray, Image, IntArray
+from plateloop.types import IntArray
 
-Predict = Callable[[Image], dict[str, FloatArray]]
 Metrics = dict[str, dict[str, float]]
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +17,22 @@ from plateloop.data_preparation.manifest import read_manifest
 from plateloop.networks.blocks import fuse
 from plateloop.networks.colornet import SIDE, ColorNet
 from plateloop.networks.cost import measure
-from plateloop.runtime.card import Card, Input, Training, save_card
+from plateloop.runtime.card import Card, Input, save_card
 from plateloop.runtime.session import Session
+from plateloop.training.cards import export_with_card, plan
 from plateloop.training.color.data import LABELS, Vehicles, load_colors, load_street
 from plateloop.training.color.evaluate import (
-    Predict,
     evaluate,
     fit_temperature,
     print_metrics,
     save_evaluation,
 )
-from plateloop.training.export import export_onnx
+from plateloop.training.live import predictor
 from plateloop.training.loop import LoopConfig, Losses, fit, pick_device, seed_everything
 from plateloop.training.pictures import captioned
 from plateloop.training.reading.damage import Damage, dirty, lit, recorded
 from plateloop.training.settings import as_yaml, settle
 from plateloop.training.warm_start import start_from
-from plateloop.types import FloatArray, Image
 
 STORED = 160
 """Side of the stored pictures: larger than the network's input, so that augmentation can zoom in."""
@@ -235,16 +231,8 @@ def train_color(
     network = ColorNet(len(LABELS), config.dropout)
     draft = describe(data, config, len(train), weights)
 
-    def predictor(model: nn.Module) -> Predict:
-        def predict(pictures: Image) -> dict[str, FloatArray]:
-            images = torch.from_numpy(pictures).to(place).permute(0, 3, 1, 2).float() / 255
-            with torch.inference_mode():
-                return {"logits": model(images)["logits"].float().cpu().numpy()}
-
-        return predict
-
     def judge(model: nn.Module) -> dict[str, float]:
-        metrics, _ = evaluate(predictor(model), val, draft, "val")
+        metrics, _ = evaluate(predictor(model, place), val, draft, "val")
         return {name[4:]: round(value["right"], 4) for name, value in metrics.items()}
 
     first = out / "first" if config.street else out
@@ -291,34 +279,15 @@ def describe(data: Path | None, config: ColorConfig, samples: int, weights: Path
         labels=LABELS,
         gflops=round(cost.gflops, 4),
         parameters=cost.parameters,
-        training=Training(
-            sources=dict(sorted(licences.items())),
-            samples=samples + config.street,
-            recipe=config.model_dump(mode="json"),
-            started_from=hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None,
-            seed=config.loop.seed,
-            date="",
-            hardware=torch.cuda.get_device_name()
-            if torch.cuda.is_available()
-            else f"{os.cpu_count()} CPU cores",
-            minutes=0.0,
+        training=plan(
+            dict(sorted(licences.items())), samples + config.street, config.model_dump(mode="json"), weights
         ),
     )
 
 
 def finish(average: nn.Module, data: Path, out: Path, draft: Card, val: Vehicles) -> Path:
     """Export ``average`` with its card, calibrated and measured on ``val``; returns the card's path."""
-    sha256 = export_onnx(average, torch.rand(2, 3, SIDE, SIDE), draft.outputs, out / draft.onnx)
-    minutes = sum(
-        torch.load(path, map_location="cpu", weights_only=True)["elapsed"] / 60
-        for path in out.rglob("last.pt")
-    )
-    training = draft.training.model_copy(
-        update={"date": datetime.now(UTC).date().isoformat(), "minutes": round(minutes, 1)}
-    )
-    card = draft.model_copy(update={"sha256": sha256, "training": training})
-    path = out / "colornet.yaml"
-    save_card(card, path)
+    card, path = export_with_card(average, draft, out)
     session = Session(path)
     card = card.model_copy(update={"temperature": round(fit_temperature(session, val), 3)})
     metrics, found = evaluate(session, val, card, "val")

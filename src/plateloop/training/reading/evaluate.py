@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from plateloop.runtime.card import Card, package_card
 from plateloop.runtime.lprnet import decode
 from plateloop.runtime.session import Session
 from plateloop.text import edit_distance, fold
+from plateloop.training.live import Predict
 from plateloop.training.pictures import captioned
 from plateloop.training.reading.damage import Damage, lit, recorded
 from plateloop.training.reading.data import (
@@ -34,9 +35,8 @@ from plateloop.training.reading.data import (
 )
 from plateloop.training.reading.geometry import Spread, sample_quads, warp
 from plateloop.training.reading.plate_pool import Render, slot_of
-from plateloop.types import FloatArray, Image, Reading
+from plateloop.types import Image, Reading
 
-Predict = Callable[[Image], dict[str, FloatArray]]
 """From pictures (N, 64, 160, 3) uint8 to the network's outputs, as a ``Session`` does."""
 
 Metrics = dict[str, dict[str, float]]

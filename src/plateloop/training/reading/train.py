@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,16 +23,16 @@ from plateloop.networks.blocks import fuse
 from plateloop.networks.cost import measure
 from plateloop.networks.ctc import ctc_loss, step_loss
 from plateloop.networks.lprnet import ALPHABET, HEIGHT, WIDTH, LPRNet
-from plateloop.runtime.card import Card, Input, Training, save_card
+from plateloop.runtime.card import Card, Input, save_card
 from plateloop.runtime.session import Session
 from plateloop.training.cache import Arrays, cached, digest
-from plateloop.training.export import export_onnx
+from plateloop.training.cards import export_with_card, plan
+from plateloop.training.live import predictor
 from plateloop.training.loop import LoopConfig, Losses, fit, pick_device, seed_everything
 from plateloop.training.pictures import captioned
 from plateloop.training.reading.batches import Batch, Mix, ReadingBatches
 from plateloop.training.reading.data import RealPlates, load_backgrounds, load_real
 from plateloop.training.reading.evaluate import (
-    Predict,
     compare_rectified,
     evaluate,
     fit_temperature,
@@ -44,7 +42,7 @@ from plateloop.training.reading.evaluate import (
 from plateloop.training.reading.plate_pool import PlatePool
 from plateloop.training.settings import as_yaml, settle
 from plateloop.training.warm_start import start_from
-from plateloop.types import FloatArray, Image
+from plateloop.types import Image
 
 
 class ReaderConfig(BaseModel):
@@ -126,18 +124,6 @@ def show(batches: ReadingBatches, path: Path) -> None:
     captioned(pictures, captions, path)
 
 
-def predictor(model: nn.Module, device: torch.device) -> Predict:
-    """``model`` as evaluation wants it: pictures (N, 64, 160, 3) uint8 in, output arrays out."""
-
-    def predict(pictures: Image) -> dict[str, FloatArray]:
-        images = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255
-        with torch.inference_mode():
-            outputs = model(images)
-        return {name: value.float().cpu().numpy() for name, value in outputs.items()}
-
-    return predict
-
-
 def describe(
     regions: tuple[str, ...],
     config: ReaderConfig,
@@ -167,31 +153,18 @@ def describe(
         regions=regions,
         gflops=round(cost.gflops, 4),
         parameters=cost.parameters,
-        training=Training(
-            sources={"synthetic plates": "rendered by plateloop", **dict(sorted(licences.items()))},
-            samples=samples,
-            recipe=config.model_dump(mode="json", exclude={"pool", "glyphs", "cache"}),
-            started_from=hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None,
-            seed=config.loop.seed,
-            date="",
-            hardware=torch.cuda.get_device_name()
-            if torch.cuda.is_available()
-            else f"{os.cpu_count()} CPU cores",
-            minutes=0.0,
+        training=plan(
+            {"synthetic plates": "rendered by plateloop", **dict(sorted(licences.items()))},
+            samples,
+            config.model_dump(mode="json", exclude={"pool", "glyphs", "cache"}),
+            weights,
         ),
     )
 
 
 def finish(average: nn.Module, out: Path, draft: Card, val: RealPlates) -> Path:
     """Export ``average`` with its card, calibrated and measured on ``val``; returns the card's path."""
-    sha256 = export_onnx(average, torch.rand(2, 3, HEIGHT, WIDTH), draft.outputs, out / draft.onnx)
-    minutes = torch.load(out / "last.pt", map_location="cpu", weights_only=True)["elapsed"] / 60
-    training = draft.training.model_copy(
-        update={"date": datetime.now(UTC).date().isoformat(), "minutes": round(minutes, 1)}
-    )
-    card = draft.model_copy(update={"sha256": sha256, "training": training})
-    path = out / "lprnet.yaml"
-    save_card(card, path)
+    card, path = export_with_card(average, draft, out)
     session = Session(path)
     card = card.model_copy(update={"temperature": round(fit_temperature(session, val, card), 3)})
     evaluation = evaluate(session, val, card, "val")
