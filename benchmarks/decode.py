@@ -17,7 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from plateloop.deployment.sources import SourceConfig, frames
+from plateloop.deployment.capture import frames
+from plateloop.deployment.sources import SourceConfig
 from record import save, show, street_clip
 
 SIZE = (640, 384)

@@ -8,9 +8,10 @@ import threading
 import time
 from pathlib import Path
 
+from plateloop.deployment.capture import frames
 from plateloop.deployment.config import load_config
 from plateloop.deployment.launch import launch
-from plateloop.deployment.sources import SourceConfig, frames
+from plateloop.deployment.sources import SourceConfig
 from record import save, show, street_clip
 
 

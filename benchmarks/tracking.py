@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plateloop.deployment.sources import SourceConfig, frames
+from plateloop.deployment.capture import frames
+from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
 from plateloop.geometry import coverage
 from plateloop.runtime.cascade import Cascade, CascadeConfig

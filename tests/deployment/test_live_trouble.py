@@ -13,8 +13,9 @@ import av
 import numpy as np
 import pytest
 
+from plateloop.deployment.capture import frames
 from plateloop.deployment.clock import Timeline
-from plateloop.deployment.sources import SourceConfig, frames
+from plateloop.deployment.sources import SourceConfig
 
 
 @pytest.fixture

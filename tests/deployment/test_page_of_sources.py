@@ -9,11 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from plateloop.deployment.capture import frames
 from plateloop.deployment.clock import Pace, Timeline
 from plateloop.deployment.config import load_config
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.worker import Result
-from plateloop.deployment.sources import SourceConfig, frames
+from plateloop.deployment.sources import SourceConfig
 from plateloop.frame import Frame
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
+from plateloop.deployment.capture import Shot
 from plateloop.deployment.sinks.pictures import Pictures, PicturesConfig, addressed, safe_name, tidy
 from plateloop.deployment.sinks.worker import Result
-from plateloop.deployment.sources import Shot
 from plateloop.frame import Frame
 from plateloop.types import Corners, Event
 

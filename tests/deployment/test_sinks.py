@@ -9,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
+from plateloop.deployment.capture import Shot
 from plateloop.deployment.overlay import Mark
 from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.mp4 import Mp4, Mp4Config
 from plateloop.deployment.sinks.worker import Result, Worker
-from plateloop.deployment.sources import Shot
 from plateloop.frame import Frame
 from plateloop.types import Event
 
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from plateloop.deployment.sinks.mp4 import Mp4, Mp4Config
 from plateloop.deployment.sinks.worker import Result
-from plateloop.deployment.sources import Shot
+from plateloop.deployment.capture import Shot
 from plateloop.frame import Frame
 sink = Mp4({0: Path(sys.argv[1])}, Mp4Config())
 rng = np.random.default_rng(0)

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live
+from plateloop.deployment.capture import Shot, frames
+from plateloop.deployment.sources import SourceConfig, check, is_live
 from plateloop.errors import UserError
 from plateloop.passwords import redact
 

@@ -5,10 +5,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from plateloop.deployment.capture import Shot
 from plateloop.deployment.fusion import FusionConfig
 from plateloop.deployment.passages import PassageConfig
 from plateloop.deployment.schedule import ScheduleConfig
-from plateloop.deployment.sources import Shot
 from plateloop.deployment.stream import Stream, StreamConfig, Work
 from plateloop.deployment.tracking import TrackerConfig
 from plateloop.frame import Frame

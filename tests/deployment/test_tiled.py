@@ -8,13 +8,14 @@ import av
 import numpy as np
 import pytest
 
+from plateloop.deployment.capture import Shot
 from plateloop.deployment.config import load_config
 from plateloop.deployment.encoder import Unit
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.mp4 import Mp4Config, Mp4Files
 from plateloop.deployment.sinks.tiled import Tiled
 from plateloop.deployment.sinks.worker import Result
-from plateloop.deployment.sources import Shot, SourceConfig
+from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.tiler import TilerConfig, grid
 from plateloop.frame import Frame
 

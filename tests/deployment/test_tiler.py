@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plateloop.deployment.capture import Shot
 from plateloop.deployment.overlay import Mark
 from plateloop.deployment.sinks.worker import Result
-from plateloop.deployment.sources import Shot
 from plateloop.deployment.tiler import Tile, Tiler, TilerConfig, bar, grid
 from plateloop.frame import Frame
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from plateloop.cores import cores
+from plateloop.deployment.capture import probe
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.courier import Courier
 from plateloop.deployment.encoder import check_encoder
@@ -25,7 +26,7 @@ from plateloop.deployment.sinks.probe import Probe, load_probes
 from plateloop.deployment.sinks.rtsp import Rtsp
 from plateloop.deployment.sinks.tiled import Outlet, Tiled
 from plateloop.deployment.sinks.worker import Sink, Worker
-from plateloop.deployment.sources import SourceConfig, is_remote, probe
+from plateloop.deployment.sources import SourceConfig, is_remote
 from plateloop.deployment.watch import Watch
 from plateloop.errors import UserError
 from plateloop.runtime.cascade import Cascade, CascadeConfig

@@ -13,11 +13,12 @@ from typing import Literal, Protocol
 
 from plateloop.deployment import logs
 from plateloop.deployment.batching import Intake
+from plateloop.deployment.capture import Shot, frames
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.passages import EventId, random_id
 from plateloop.deployment.sinks.pictures import addressed
 from plateloop.deployment.sinks.worker import Result, Sink, Worker
-from plateloop.deployment.sources import Shot, SourceConfig, check, frames, is_live
+from plateloop.deployment.sources import SourceConfig, check, is_live
 from plateloop.deployment.stream import Stream, StreamConfig
 from plateloop.errors import UserError
 from plateloop.frame import Frame

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from plateloop.deployment.sources import Polygon
 from plateloop.types import FloatArray
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[tuple[tuple[Share, Share], ...], Field(min_length=3)]
 
 WHOLE: tuple[Polygon, ...] = (((0, 0), (1, 0), (1, 1), (0, 1)),)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from plateloop.deployment.capture import Shot
 from plateloop.deployment.fusion import FusionConfig, sharpness, weight
 from plateloop.deployment.overlay import Mark, as_box
 from plateloop.deployment.passages import EventId, PassageConfig, Passages, random_id
-from plateloop.deployment.regions import bounds, inside
+from plateloop.deployment.regions import Polygon, bounds, inside
 from plateloop.deployment.schedule import Attention, ScheduleConfig
-from plateloop.deployment.sources import Polygon, Shot
 from plateloop.deployment.tracking import TrackerConfig, Tracks, predict, step
 from plateloop.geometry import clip, expand, nms
 from plateloop.runtime import lpdnet

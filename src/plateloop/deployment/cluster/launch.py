@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from plateloop.cluster import connected
 from plateloop.data_preparation.parallel import each
+from plateloop.deployment.capture import probe
 from plateloop.deployment.cluster.config import RayConfig
 from plateloop.deployment.cluster.driver import ClusterRun
 from plateloop.deployment.cluster.recordings import (
@@ -31,7 +32,7 @@ from plateloop.deployment.latency import Latencies
 from plateloop.deployment.launch import file_names
 from plateloop.deployment.sinks.probe import load_probes
 from plateloop.deployment.sinks.worker import Worker
-from plateloop.deployment.sources import SourceConfig, probe
+from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.store import Store, holds_one
 from plateloop.errors import UserError
 

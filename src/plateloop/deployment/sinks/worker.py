@@ -8,8 +8,8 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+from plateloop.deployment.capture import Shot
 from plateloop.deployment.overlay import Mark
-from plateloop.deployment.sources import Shot
 from plateloop.types import Box, Corners, Event, TrackState
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ import numpy as np
 from plateloop.data_preparation.convert import convert
 from plateloop.data_preparation.crop import crop_plates
 from plateloop.data_preparation.manifest import Record, read_manifest, write_manifest
+from plateloop.deployment.capture import frames
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.overlay import Mark, draw
 from plateloop.deployment.pipeline import Networks
-from plateloop.deployment.sources import frames
 from plateloop.deployment.video2data import hard
 from plateloop.deployment.video2data.config import HarvestConfig
 from plateloop.deployment.video2data.history import History, Round

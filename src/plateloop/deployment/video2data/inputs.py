@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import av
 
+from plateloop.deployment.capture import probe
 from plateloop.deployment.launch import file_names
-from plateloop.deployment.sources import NETWORK, PICTURES, SourceConfig, is_live, probe
+from plateloop.deployment.sources import NETWORK, PICTURES, SourceConfig, is_live
 from plateloop.deployment.video2data.history import History
 from plateloop.errors import UserError
 

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from plateloop.deployment.batching import Intake
+from plateloop.deployment.capture import Shot, frames
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.overlay import as_box
 from plateloop.deployment.passages import Passage
 from plateloop.deployment.pipeline import Networks
-from plateloop.deployment.sources import Shot, frames, is_live
+from plateloop.deployment.sources import is_live
 from plateloop.deployment.stream import Stream, StreamConfig, Work
 from plateloop.deployment.video2data.history import History, Known, PlateSight, Round, Sight, as_corners
 from plateloop.errors import UserError
