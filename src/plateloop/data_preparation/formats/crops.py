@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from plateloop.data_preparation.formats.shapes import plate_text, written_text
 from plateloop.data_preparation.manifest import Plate, Record
-from plateloop.data_preparation.pictures import Split, relative, size
+from plateloop.data_preparation.pictures import FlatNames, Split, relative, size
+from plateloop.data_preparation.placing import place_all, tao_suffix
 from plateloop.data_preparation.report import Report
 
 HOLDS = frozenset({"split", "plates", "plate.text", "plate.attributes.raw_text"})
@@ -46,6 +48,28 @@ def crop_text(record: Record, report: Report) -> str | None:
     return None
 
 
-def characters(texts: set[str]) -> str:
-    """The characters file of NVIDIA TAO: one a line, digits first."""
-    return "".join(f"{character}\n" for character in sorted(texts))
+def place_for_tao(
+    records: Iterable[Record], source: Path, target: Path, folder: str, report: Report, link: bool = False
+) -> Iterator[tuple[str, Path]]:
+    """Put the crops into ``folder`` of ``target`` or of its folder a split; yields each one's text and place.
+
+    At the end it writes ``characters_list.txt`` as NVIDIA TAO reads it: one a line, digits first.
+    """
+    names = FlatNames()
+    seen: set[str] = set()
+
+    def wanted() -> Iterator[tuple[Record, Path]]:
+        for record in records:
+            if crop_text(record, report) is not None:
+                part = record.split or ""
+                name = names.take(record.file, part) + tao_suffix(record.file)
+                yield record, target / part / folder / name
+
+    for record, picture in place_all(wanted(), source, report, link):
+        text = crop_text(record, report) or ""
+        yield text, picture
+        seen |= set(text)
+        report.written += 1
+    target.mkdir(parents=True, exist_ok=True)
+    listed = "".join(f"{character}\n" for character in sorted(seen))
+    (target / "characters_list.txt").write_text(listed, encoding="utf-8")

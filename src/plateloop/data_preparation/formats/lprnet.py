@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from plateloop.data_preparation.formats import crops
-from plateloop.data_preparation.formats.crops import characters, crop, crop_text
+from plateloop.data_preparation.formats.crops import crop, place_for_tao
 from plateloop.data_preparation.manifest import Record
-from plateloop.data_preparation.pictures import FlatNames, Split, bases, beside, relative
-from plateloop.data_preparation.placing import TAO, place_all, tao_suffix
+from plateloop.data_preparation.pictures import Split, bases, beside, relative
+from plateloop.data_preparation.placing import TAO
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
 
@@ -56,22 +56,7 @@ def labelled(path: Path, picture: Path, folder: Path, split: Split | None) -> Re
 
 def write(records: Iterable[Record], source: Path, target: Path, report: Report, link: bool = False) -> None:
     """Write ``image``, ``label`` (in a folder a split) and ``characters_list.txt``."""
-    names = FlatNames()
-    seen: set[str] = set()
-
-    def wanted() -> Iterator[tuple[Record, Path]]:
-        for record in records:
-            if crop_text(record, report) is not None:
-                part = record.split or ""
-                name = names.take(record.file, part) + tao_suffix(record.file)
-                yield record, target / part / "image" / name
-
-    for record, picture in place_all(wanted(), source, report, link):
-        text = crop_text(record, report) or ""
+    for text, picture in place_for_tao(records, source, target, "image", report, link):
         labels = picture.parent.with_name("label")
         labels.mkdir(exist_ok=True)
         (labels / f"{picture.stem}.txt").write_text(f"{text}\n", encoding="utf-8")
-        seen |= set(text)
-        report.written += 1
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "characters_list.txt").write_text(characters(seen), encoding="utf-8")

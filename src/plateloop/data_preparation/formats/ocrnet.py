@@ -9,18 +9,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from plateloop.data_preparation.formats import crops
-from plateloop.data_preparation.formats.crops import characters, crop, crop_text
+from plateloop.data_preparation.formats.crops import crop, place_for_tao
 from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.pictures import (
     SPLITS,
-    FlatNames,
     Split,
     locate,
     relative,
     split_of,
     walk,
 )
-from plateloop.data_preparation.placing import place_all, tao_suffix
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
 
@@ -64,26 +62,11 @@ def write(records: Iterable[Record], source: Path, target: Path, report: Report,
 
     The list's paths start from its ``images`` folder, which TAO asks for beside the list.
     """
-    names = FlatNames()
-    seen: set[str] = set()
     lists: set[Path] = set()
-
-    def wanted() -> Iterator[tuple[Record, Path]]:
-        for record in records:
-            if crop_text(record, report) is not None:
-                part = record.split or ""
-                name = names.take(record.file, part) + tao_suffix(record.file)
-                yield record, target / part / "images" / name
-
-    for record, picture in place_all(wanted(), source, report, link):
-        text = crop_text(record, report) or ""
+    for text, picture in place_for_tao(records, source, target, "images", report, link):
         partial = picture.parent.with_name("gt_list.partial")
         with partial.open("a" if partial in lists else "w", encoding="utf-8") as listing:
             listing.write(f"{picture.name}\t{text}\n")
         lists.add(partial)
-        seen |= set(text)
-        report.written += 1
     for partial in lists:
         partial.replace(partial.with_suffix(".txt"))
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "characters_list.txt").write_text(characters(seen), encoding="utf-8")
