@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="export", help="Write networks as files: ONNX with a card.", no_args_is_help=True)
+app = typer.Typer(
+    name="export",
+    help="Write networks as files: ONNX with a card, or a folder for DeepStream.",
+    no_args_is_help=True,
+)
 
 _Checkpoint = Annotated[Path, typer.Argument(help="last.pt of a run, its config.yaml beside it")]
 _Out = Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx and its card")]
