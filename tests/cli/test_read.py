@@ -190,7 +190,7 @@ def test_a_full_disk_is_one_line_and_exit_1(toy_weights: Path, pictures: Path) -
         )
     assert result.returncode == 1
     assert result.stderr.startswith("plateloop: ")
-    assert "No space left" in result.stderr
+    assert "no space left" in result.stderr
     assert "Traceback" not in result.stderr
 
 
