@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from plateloop.deployment.encoder import CLOCK, Encoder, EncoderConfig, Unit
+from plateloop.deployment.encoded import CLOCK, Unit
+from plateloop.deployment.encoder import Encoder, EncoderConfig
 from plateloop.deployment.kafka import payloads
 from plateloop.deployment.sinks import rtsp
 from plateloop.frame import Frame

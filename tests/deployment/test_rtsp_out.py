@@ -17,7 +17,8 @@ import av
 import numpy as np
 import pytest
 
-from plateloop.deployment.encoder import Codec, Encoder, EncoderConfig, Unit, to_i420
+from plateloop.deployment.encoded import Codec, Unit
+from plateloop.deployment.encoder import Encoder, EncoderConfig, to_i420
 from plateloop.deployment.sinks import rtsp
 from plateloop.deployment.sinks.rtsp import Rtsp, parse_place
 from plateloop.deployment.sinks.rtsp_server import MISSING

@@ -25,7 +25,7 @@ from plateloop.deployment.sinks.mp4 import Mp4, Mp4Config
 from plateloop.deployment.sinks.worker import Result
 from plateloop.deployment.capture import Shot
 from plateloop.frame import Frame
-sink = Mp4({0: Path(sys.argv[1])}, Mp4Config())
+sink = Mp4(lambda _: Path(sys.argv[1]), Mp4Config())
 rng = np.random.default_rng(0)
 for number in range(100000):
     frame = Frame.from_rgb(rng.integers(0, 256, (96, 160, 3), np.uint8))
@@ -47,7 +47,7 @@ def pictures(path: Path) -> tuple[list[np.ndarray], list[float]]:
 
 
 def test_a_video_has_the_frames_times_colours_and_marks(tmp_path: Path) -> None:
-    sink = Mp4({0: tmp_path / "v.mp4"}, Mp4Config(crf=10))
+    sink = Mp4(lambda _: tmp_path / "v.mp4", Mp4Config(crf=10))
     picture = np.full((96, 160, 3), (180, 40, 60), np.uint8)
     for number in range(30):
         sink.write(result(number, picture, Mark(0, (20, 20, 100, 80)), fps=10))
@@ -61,7 +61,7 @@ def test_a_video_has_the_frames_times_colours_and_marks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(95, 161), (1, 1), (2, 300)])
 def test_odd_and_tiny_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
-    sink = Mp4({0: tmp_path / "v.mp4"}, Mp4Config())
+    sink = Mp4(lambda _: tmp_path / "v.mp4", Mp4Config())
     for number in range(3):
         sink.write(result(number, np.full((*size, 3), 90, np.uint8)))
     sink.close()
@@ -69,7 +69,7 @@ def test_odd_and_tiny_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
 
 
 def test_a_stream_that_changes_its_size_goes_on_in_the_first_one(tmp_path: Path) -> None:
-    sink = Mp4({0: tmp_path / "v.mp4"}, Mp4Config())
+    sink = Mp4(lambda _: tmp_path / "v.mp4", Mp4Config())
     sink.write(result(0, np.full((96, 160, 3), 90, np.uint8)))
     sink.write(result(1, np.full((200, 300, 3), 90, np.uint8)))
     sink.close()
@@ -78,7 +78,7 @@ def test_a_stream_that_changes_its_size_goes_on_in_the_first_one(tmp_path: Path)
 
 def test_streams_have_files_of_their_own(tmp_path: Path) -> None:
     paths = {number: tmp_path / f"{number}.mp4" for number in range(3)}
-    sink = Mp4(paths, Mp4Config())
+    sink = Mp4(paths.__getitem__, Mp4Config())
     for number in range(9):
         sink.write(result(number, np.full((32, 32, 3), 90, np.uint8), stream=number % 2))
     sink.write(Result(0, None, (), ()))
@@ -168,7 +168,7 @@ def test_a_worker_hands_over_in_order_and_waits_when_full() -> None:
 
 
 def test_h265_plays_and_is_what_it_says(tmp_path: Path) -> None:
-    sink = Mp4({0: tmp_path / "v.mp4"}, Mp4Config(codec="h265", preset="ultrafast"))
+    sink = Mp4(lambda _: tmp_path / "v.mp4", Mp4Config(codec="h265", preset="ultrafast"))
     for number in range(30):
         sink.write(result(number, np.full((96, 160, 3), (180, 40, 60), np.uint8)))
     sink.close()
@@ -181,7 +181,7 @@ def test_h265_plays_and_is_what_it_says(tmp_path: Path) -> None:
 
 def test_files_rotate_by_time_lose_no_frame_and_replace_none(tmp_path: Path) -> None:
     (tmp_path / "v-0002.mp4").write_bytes(b"an earlier run's")
-    sink = Mp4({0: tmp_path / "v.mp4"}, Mp4Config(rotate_s=1, fragment_frames=5))
+    sink = Mp4(lambda _: tmp_path / "v.mp4", Mp4Config(rotate_s=1, fragment_frames=5))
     for number in range(60):
         sink.write(result(number, np.full((96, 160, 3), 90, np.uint8)))
     sink.close()

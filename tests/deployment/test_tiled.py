@@ -10,7 +10,7 @@ import pytest
 
 from plateloop.deployment.capture import Shot
 from plateloop.deployment.config import load_config
-from plateloop.deployment.encoder import Unit
+from plateloop.deployment.encoded import Unit
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.mp4 import Mp4Config, Mp4Files
 from plateloop.deployment.sinks.tiled import Tiled

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import av
 import cv2
@@ -14,13 +12,10 @@ from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from pydantic import BaseModel, ConfigDict, Field
 
+from plateloop.deployment.encoded import CLOCK, Codec, Unit
 from plateloop.errors import UserError
 from plateloop.types import Image
 
-CLOCK = 90_000
-"""Ticks a second of all times in encoded video, as RTP has it."""
-
-Codec = Literal["h264", "h265"]
 ENCODERS: dict[Codec, str] = {"h264": "libx264", "h265": "libx265"}
 
 
@@ -36,18 +31,6 @@ class EncoderConfig(BaseModel):
         25, ge=1, description="frames from one key frame to the next: what a crash may cost"
     )
     threads: int = Field(1, ge=0, description="encoder threads a video; 0: as many as the encoder likes")
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One encoded picture: Annex B ``data``, with the parameter sets before each ``key`` picture.
-
-    ``pts`` counts in 1/`CLOCK` s, rising; pictures are in the order in which they are shown.
-    """
-
-    data: bytes
-    pts: int
-    key: bool
 
 
 def check_encoder(config: EncoderConfig) -> None:

@@ -71,8 +71,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
     lengths = _probe_all(config.sources)
     probes = load_probes(config.probe)
     cascade = load_networks(config)
-    folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
-    videos = _Videos(folder)
+    folder = run_folder(config)
     output = config.output
     if output.overlay or output.tiles:
         check_encoder(output.mp4)
@@ -88,7 +87,8 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         kept = stack.enter_context(keeping(config, folder, probes, events_to))
         sinks: list[Sink] = [kept.keeper]
         if output.overlay and output.layout != "tiled":
-            sinks.append(Mp4(videos, output.mp4))
+            # Sources that are added while others run have a video too.
+            sinks.append(Mp4(lambda n: video_path(folder, file_names(pipeline.sources)[n]), output.mp4))
         if output.overlay and output.layout != "streams":
             outlets.append(Mp4Files(folder / "tiled.mp4", output.tiler.size, output.mp4))
         tiled = Tiled(output.tiler, output.mp4, outlets, _by_clock(config)) if outlets else None
@@ -103,7 +103,6 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
         if probes.frame is not None or probes.track is not None:
             sinks.append(Probe(replace(probes, event=None)))
         pipeline = Pipeline(config, cascade, alphabet, sinks)
-        videos.sources = pipeline.sources
         if tiled is not None:
             tiled.begin(pipeline.sources)
             stack.callback(tiled.close)
@@ -122,18 +121,14 @@ def _by_clock(config: PipelineConfig) -> bool:
     return config.output.rtsp is not None or controlled or any(is_remote(s.url) for s in config.sources)
 
 
-class _Videos(dict[int, Path]):
-    # The annotated video of each stream, also of those that are added while others run.
-    sources: Sequence[SourceConfig] = ()
+def run_folder(config: PipelineConfig) -> Path:
+    """Where a run writes to: as the page says, or a folder named by the time."""
+    return config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
 
-    def __missing__(self, number: int) -> Path:
-        name = file_names(self.sources)[number]
-        self[number] = self._folder / f"{name}-annotated.mp4"
-        return self[number]
+def video_path(folder: Path, name: str) -> Path:
+    """The annotated video in ``folder`` of a source whose files are called ``name``."""
+    return folder / f"{name}-annotated.mp4"
 
 
 def file_names(sources: Sequence[SourceConfig]) -> list[str]:

@@ -113,6 +113,12 @@ def package_card(task: Task) -> Path:
     return Path(str(files("plateloop.weights"))) / f"{task}.yaml"
 
 
+def card_path(task: Task, weights: Path | None = None) -> Path:
+    """The path of ``task``'s card in the folder ``weights``, or the packaged one where that has none."""
+    own = None if weights is None else weights / f"{task}.yaml"
+    return own if own is not None and own.is_file() else package_card(task)
+
+
 def onnx_path(card_path: Path, card: Card) -> Path:
     """The ONNX beside the card, checked against its sha256.
 

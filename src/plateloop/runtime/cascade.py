@@ -17,7 +17,7 @@ from plateloop.errors import UserError
 from plateloop.frame import Frame
 from plateloop.geometry import boxes_to_corners, clip, expand, expand_corners
 from plateloop.runtime import colornet, lpdnet, lprnet, tcnet
-from plateloop.runtime.card import Task, package_card
+from plateloop.runtime.card import Task, card_path
 from plateloop.runtime.session import Session
 from plateloop.types import Color, Detections, FloatArray, Image, Plates, Reading
 
@@ -115,15 +115,10 @@ class Cascade:
         if tasks is None:
             wanted = {"tcnet": True, "lpdnet": True, "lprnet": config.read, "colornet": config.color}
             tasks = [task for task in TASKS if wanted[task]]
-        cards = {task: package_card(task) for task in tasks}
-        if weights is not None:
-            own = {task: weights / f"{task}.yaml" for task in tasks}
-            own = {task: path for task, path in own.items() if path.is_file()}
-            if not own:
-                names = ", ".join(f"{task}.yaml" for task in tasks)
-                raise UserError(f"{weights}: none of {names} there; export a network into it")
-            cards |= own
-        return cls({task: Session(path, device, threads) for task, path in cards.items()}, config)
+        if weights is not None and not any((weights / f"{task}.yaml").is_file() for task in tasks):
+            names = ", ".join(f"{task}.yaml" for task in tasks)
+            raise UserError(f"{weights}: none of {names} there; export a network into it")
+        return cls({task: Session(card_path(task, weights), device, threads) for task in tasks}, config)
 
     @property
     def labels(self) -> tuple[str, ...]:

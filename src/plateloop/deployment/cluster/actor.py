@@ -14,7 +14,7 @@ from plateloop.deployment import logs
 from plateloop.deployment.cluster.recordings import event_ids
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.encoder import check_encoder
-from plateloop.deployment.launch import load_networks
+from plateloop.deployment.launch import load_networks, video_path
 from plateloop.deployment.passages import EventId, random_id
 from plateloop.deployment.pipeline import Pipeline, StreamReport
 from plateloop.deployment.sinks.mp4 import Mp4
@@ -100,7 +100,7 @@ class Actor:
         folder = output.folder or Path()
         if output.overlay:
             check_encoder(output.mp4)
-            sinks.append(Mp4(_Videos(self, folder), output.mp4))
+            sinks.append(Mp4(lambda number: video_path(folder, self.file(number)), output.mp4))
         if output.pictures:
             sinks.append(Pictures(folder / "pictures", output.picture))
         if probes.frame is not None or probes.track is not None:
@@ -162,15 +162,6 @@ class Actor:
             self._failures += [str(error) or type(error).__name__ for error in errors]
         except Exception as error:  # told to the driver, which begins elsewhere
             self._failures.append(f"{type(error).__name__}: {error}")
-
-
-class _Videos(dict[int, Path]):
-    def __init__(self, actor: Actor, folder: Path) -> None:
-        super().__init__()
-        self._actor, self._folder = actor, folder
-
-    def __missing__(self, number: int) -> Path:
-        return self._folder / f"{self._actor.file(number)}-annotated.mp4"
 
 
 class _Lines(logging.Handler):

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
@@ -29,7 +28,7 @@ from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.courier import Courier
 from plateloop.deployment.keeping import check_delivery, keeping
 from plateloop.deployment.latency import Latencies
-from plateloop.deployment.launch import file_names
+from plateloop.deployment.launch import file_names, run_folder
 from plateloop.deployment.sinks.probe import load_probes
 from plateloop.deployment.sinks.worker import Worker
 from plateloop.deployment.sources import SourceConfig
@@ -68,7 +67,7 @@ def launch_over_cluster(config: PipelineConfig, events_to: TextIO | None = None)
     tasks, lengths = _tasks(sources, settings_digest(config))
     probes = load_probes(config.probe)
     check_delivery(config)
-    folder = config.output.folder or Path("runs") / f"run-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = run_folder(config)
     with ExitStack() as stack:
         ray = stack.enter_context(connected(settings.address))
         run = ClusterRun(ray, settings, config, _share(config, settings, folder), tasks)

@@ -18,7 +18,7 @@ from plateloop.deployment.sources import PICTURES, SourceConfig
 from plateloop.deployment.video2data.inputs import expand, passing
 from plateloop.errors import UserError
 from plateloop.passwords import redact
-from plateloop.runtime.card import load_card, package_card
+from plateloop.runtime.card import card_path, load_card
 from plateloop.runtime.cascade import TASKS
 
 NAMESPACE = UUID("5d1b8d0c-7f0b-4f6e-9d0a-3c1d2f6f8a11")
@@ -73,11 +73,7 @@ def event_ids(of: UUID) -> EventId:
 
 
 def _weights(networks: NetworksConfig) -> list[str]:
-    # As `Cascade.load` has it: a network that the folder lacks comes from the package.
-    own = {task: networks.weights / f"{task}.yaml" for task in TASKS} if networks.weights else {}
-    cards = {task: package_card(task) for task in TASKS}
-    cards |= {task: path for task, path in own.items() if path.is_file()}
-    return [load_card(cards[task]).sha256 for task in TASKS]
+    return [load_card(card_path(task, networks.weights)).sha256 for task in TASKS]
 
 
 def _digest(parts: Sequence[object]) -> str:

@@ -12,7 +12,7 @@ from plateloop.deployment.deepstream.app import app_groups, sources
 from plateloop.deployment.deepstream.networks import IDS, Groups, header, ini, listed, nvinfer
 from plateloop.deployment.kafka.metadata import Scenery, read_scenery, with_sources
 from plateloop.errors import UserError
-from plateloop.runtime.card import Card, Task, load_card, onnx_path, package_card
+from plateloop.runtime.card import Card, Task, card_path, load_card, onnx_path
 
 CARRIED = {
     "sources",
@@ -37,7 +37,7 @@ def export_deepstream(page: PipelineConfig, out: Path) -> list[str]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; give another --out")
-    paths = {task: _card_path(page, task) for task in IDS}
+    paths = {task: card_path(task, page.networks.weights) for task in IDS}
     cards = {task: load_card(path) for task, path in paths.items()}
     graphs = {task: onnx_path(path, cards[task]).read_bytes() for task, path in paths.items()}
     texts = _texts(page, cards)
@@ -118,11 +118,6 @@ def _scenery(page: PipelineConfig, scenery: Scenery) -> Groups:
                 "version": module.version,
             }
     return groups
-
-
-def _card_path(page: PipelineConfig, task: Task) -> Path:
-    own = None if page.networks.weights is None else page.networks.weights / f"{task}.yaml"
-    return own if own is not None and own.is_file() else package_card(task)
 
 
 def _given(data: dict[str, Any], place: str = "") -> Iterator[str]:

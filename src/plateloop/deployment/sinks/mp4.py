@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
-from av.packet import Packet
-from av.stream import Stream
 from pydantic import Field
 
-from plateloop.deployment.encoder import CLOCK, Encoder, EncoderConfig, Unit, to_i420
+from plateloop.deployment.encoded import CLOCK, Codec, Unit, add_video, as_packet
+from plateloop.deployment.encoder import Encoder, EncoderConfig, to_i420
 from plateloop.deployment.overlay import draw
 from plateloop.deployment.sinks.worker import Result
 from plateloop.types import Image
@@ -40,9 +37,9 @@ class Mp4Config(EncoderConfig):
 class Mp4:
     """Draws the marks of each stream's results and writes one MP4 a stream."""
 
-    def __init__(self, paths: Mapping[int, Path], config: Mp4Config) -> None:
-        """``paths`` says where each stream's video goes; files are made with the first frame."""
-        self._paths = paths
+    def __init__(self, path: Callable[[int], Path], config: Mp4Config) -> None:
+        """``path`` says where the video of each stream goes; files are made with the first frame."""
+        self._path = path
         self._config = config
         self._videos: dict[int, tuple[Encoder, Mp4Files]] = {}
 
@@ -58,7 +55,7 @@ class Mp4:
         if result.stream not in self._videos:
             size = max(2, frame.width // 2 * 2), max(2, frame.height // 2 * 2)
             encoder = Encoder(size, self._config)
-            self._videos[result.stream] = encoder, Mp4Files(self._paths[result.stream], size, self._config)
+            self._videos[result.stream] = encoder, Mp4Files(self._path(result.stream), size, self._config)
         encoder, files = self._videos[result.stream]
         planes = to_i420(_fitted(draw(picture, result.marks), encoder.size))
         for unit in encoder.encode(planes, result.shot.time_s):
@@ -164,24 +161,21 @@ class Mp4Files:
 class _File:
     # One fragmented MP4. ``start`` is the time of its first picture, ``whole`` the bytes of whole fragments.
 
-    def __init__(self, path: Path, codec: str, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, codec: Codec, size: tuple[int, int]) -> None:
         self.path = path
         self.start = 0
         self.whole = 0
         flags = "frag_keyframe+empty_moov+default_base_moof"
         options = {"movflags": flags, "flush_packets": "1"}
         self._container: OutputContainer = av.open(str(path), "w", format="mp4", options=options)
-        self._stream: Stream = self._container.add_mux_stream(
-            {"h264": "h264", "h265": "hevc"}[codec], rate=30, width=size[0], height=size[1]
-        )
-        self._stream.time_base = Fraction(1, CLOCK)
+        self._stream = add_video(self._container, codec, size)
         self._keys = 0
 
     def add(self, unit: Unit) -> None:
         if not self._keys:
             self.start = unit.pts
         self._keys += unit.key
-        self._container.mux(_packet(unit, self._stream, self.start))
+        self._container.mux(as_packet(unit, self._stream, self.start))
 
     def measure(self) -> None:
         # A fragment reaches the disk with the key picture after it; before the first there is but a header.
@@ -199,13 +193,3 @@ class _File:
                 os.truncate(self.path, self.whole)
             else:
                 self.path.unlink()
-
-
-def _packet(unit: Unit, stream: Stream, start: int = 0) -> Packet[Any]:
-    """A picture as a packet of ``stream``, its time counted from ``start``."""
-    packet: Packet[Any] = Packet(unit.data)
-    packet.stream = stream
-    packet.time_base = Fraction(1, CLOCK)
-    packet.pts = packet.dts = unit.pts - start
-    packet.is_keyframe = unit.key
-    return packet

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from plateloop.deployment.encoder import Codec, Unit
+from plateloop.deployment.encoded import Codec, Unit
 from plateloop.deployment.sinks.rtsp_server import HEADER, MISSING
 from plateloop.errors import UserError
 from plateloop.passwords import redact

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from fractions import Fraction
-from typing import Any
+from typing import cast
 
 import av
 from av.container import OutputContainer
-from av.packet import Packet
 
+from plateloop.deployment.encoded import Codec, Unit, add_video, as_packet
 from plateloop.deployment.sinks.rtsp_server import read
 
 PATIENCE_S = 10
-
-CLOCK = Fraction(1, 90_000)
 
 
 def main() -> None:
@@ -34,19 +31,14 @@ def main() -> None:
     try:
         signal.alarm(PATIENCE_S)
         container: OutputContainer = av.open(url, "w", format="rtsp", options={"rtsp_transport": "tcp"})
-        stream = container.add_mux_stream(
-            {"h264": "h264", "h265": "hevc"}[codec], rate=30, width=int(width), height=int(height)
-        )
-        stream.time_base = CLOCK
+        stream = add_video(container, cast(Codec, codec), (int(width), int(height)))
         container.start_encoding()
         print("ready", flush=True)
         signal.alarm(0)
         start: int | None = None
         for data, pts, key in read(sys.stdin.buffer):
             start = pts if start is None else start
-            packet: Packet[Any] = Packet(data)
-            packet.stream, packet.time_base, packet.is_keyframe = stream, CLOCK, key
-            packet.pts = packet.dts = pts - start
+            packet = as_packet(Unit(data, pts, key), stream, start)
             signal.alarm(PATIENCE_S)
             container.mux(packet)
             signal.alarm(0)

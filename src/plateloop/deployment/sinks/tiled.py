@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from plateloop.deployment.encoder import Encoder, EncoderConfig, Unit, to_i420
+from plateloop.deployment.encoded import Unit
+from plateloop.deployment.encoder import Encoder, EncoderConfig, to_i420
 from plateloop.deployment.sinks.worker import Result
 from plateloop.deployment.sources import SourceConfig
 from plateloop.deployment.tiler import Tile, Tiler, TilerConfig
