@@ -2,8 +2,12 @@
 
 import contextlib
 import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -309,6 +313,55 @@ def _show_for_ever(video: Path, to: Any) -> None:
                     packet.stream = stream
                     shown.mux(packet)
                 shift += end - begin
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a database in a private PostgreSQL on loopback."""
+    pytest.importorskip("psycopg", reason="needs the extra postgres")
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = str(debian[-1]) if debian else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("no PostgreSQL (initdb)")
+    # It refuses to run as root.
+    be = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+    # Not in pytest's folder, which only its owner may enter.
+    folder = Path(tempfile.mkdtemp(prefix="plateloop-postgres-"))
+    if be:
+        shutil.chown(folder, "postgres")
+    subprocess.run(
+        [*be, initdb, "-D", folder / "data", "-U", "plateloop", "-A", "trust", "-N"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*be, Path(initdb).with_name("postgres"), "-D", folder / "data", *options], stderr=log, cwd="/"
+        )
+    url = f"postgresql://plateloop:secret@127.0.0.1:{port}/postgres"
+    deadline = time.monotonic() + 30
+    while not _answers(url):
+        assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+        time.sleep(0.1)
+    yield url
+    process.terminate()
+    process.wait(20)
+    shutil.rmtree(folder)
+
+
+def _answers(url: str) -> bool:
+    import psycopg
+
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,8 @@
 """The same store in a private PostgreSQL."""
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -19,58 +12,10 @@ from plateloop.deployment.page.search import Search, history, last_row, newest, 
 from plateloop.deployment.store import Store
 from plateloop.types import Event
 
-psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of a database on loopback."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    initdb = str(debian[-1]) if debian else shutil.which("initdb")
-    if initdb is None:
-        pytest.skip("no PostgreSQL (initdb)")
-    # It refuses to run as root.
-    be = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-    # Not in pytest's folder, which only its owner may enter.
-    folder = Path(tempfile.mkdtemp(prefix="plateloop-postgres-"))
-    if be:
-        shutil.chown(folder, "postgres")
-    subprocess.run(
-        [*be, initdb, "-D", folder / "data", "-U", "plateloop", "-A", "trust", "-N"],
-        check=True,
-        capture_output=True,
-        cwd="/",
-    )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", str(port)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*be, Path(initdb).with_name("postgres"), "-D", folder / "data", *options], stderr=log, cwd="/"
-        )
-    url = f"postgresql://plateloop:secret@127.0.0.1:{port}/postgres"
-    deadline = time.monotonic() + 30
-    while not answers(url):
-        assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-        time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait(20)
-    shutil.rmtree(folder)
-
-
-def answers(url: str) -> bool:
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
 
 @pytest.fixture
-def opened(server: str) -> Iterator[Store]:
-    store = Store.open(server)
+def opened(postgres: str) -> Iterator[Store]:
+    store = Store.open(postgres)
     yield store
     with store.writing() as connection:
         connection.exec_driver_sql("DROP TABLE events, deliveries, streams, plateloop_schema")
@@ -97,10 +42,10 @@ def test_loaded_once(opened: Store) -> None:
 
 
 def test_many_writers_give_each_number_once(
-    opened: Store, server: str, passage: Callable[..., Event]
+    opened: Store, postgres: str, passage: Callable[..., Event]
 ) -> None:
     def write(name: str) -> None:
-        mine = Store.open(server)
+        mine = Store.open(postgres)
         for number in range(30):
             mine.append([passage(f"{name}{number}", "end")], 1.0, owed_to=["x"])
         mine.close()

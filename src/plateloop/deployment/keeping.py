@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TextIO
 from sqlalchemy.exc import SQLAlchemyError
 
 from plateloop.deployment import push
+from plateloop.deployment.claims import Claims, open_claims
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.courier import Courier
 from plateloop.deployment.kafka.delivery import Delivery
@@ -20,6 +21,7 @@ from plateloop.deployment.sinks.jsonl import JsonLines
 from plateloop.deployment.sinks.probe import Probe, Probes
 from plateloop.deployment.sinks.store import StoreSink
 from plateloop.deployment.sinks.worker import Worker
+from plateloop.deployment.sources import is_remote
 from plateloop.deployment.store import Store
 from plateloop.deployment.tables import events, streams
 from plateloop.errors import UserError
@@ -71,7 +73,16 @@ def keeping(
         if store is None:
             store = stack.enter_context(closing(Store.open(folder / "plateloop.db")))
         couriers = _couriers(config, store)
-        _end_what_was_left_open(store, config, [courier.target for courier in couriers])
+        targets = [courier.target for courier in couriers]
+        claim = _claim_for(store, stack.enter_context(closing(open_claims(store.engine))), targets)
+        # Over a cluster recordings are committed as a whole: nothing of them is ever left open.
+        names = [s.title for s in config.sources if config.ray is None or is_remote(s.url)]
+        try:
+            for name in names:
+                claim(name)
+        except SQLAlchemyError as error:
+            # A full disk: the run itself goes on, its events wait, and the keeper claims again with them.
+            log.warning("passages that a killed run left open stay so: %s", str(error).splitlines()[0])
         for courier in couriers:
             courier.start()
             stack.callback(courier.finish, 0)
@@ -79,29 +90,33 @@ def keeping(
         followers = tuple(Worker(listener, config.queue) for listener in listeners)
         if probes.event is not None:
             followers += (Worker(Probe(Probes(event=probes.event)), config.queue),)
-        keeper = StoreSink(store, [courier.target for courier in couriers], followers)
+        keeper = StoreSink(store, targets, followers, claim)
         yield Keeping(store, keeper, followers, couriers)
 
 
-def _end_what_was_left_open(store: Store, config: PipelineConfig, targets: Sequence[str]) -> None:
-    # Of a run that was killed, as last told. In a database that others may write to as well, what is open may
-    # be a passage that goes on.
-    if store.engine.dialect.name != "sqlite":
-        return
-    names = [source.title for source in config.sources]
+def _claim_for(store: Store, claims: Claims, targets: Sequence[str]) -> Callable[[str], None]:
+    # Claims a stream, once, and ends first what runs that are dead have left open in it.
+    claimed: set[str] = set()
+
+    def claim(stream: str) -> None:
+        if stream not in claimed:
+            with claims.claiming(stream) as alone:
+                if alone:
+                    _end_what_was_left_open(store, stream, targets)
+            claimed.add(stream)
+
+    return claim
+
+
+def _end_what_was_left_open(store: Store, stream: str, targets: Sequence[str]) -> None:
     recent = events.c.sequence > streams.c.last - RECENT
-    left = (events.c.stream.in_(names), events.c.phase != "end", recent)
-    try:
-        found = list(store.latest(lambda query: query.where(*left)))
-        for item in found:
-            end = item.event.model_copy(update={"phase": "end"})
-            store.append([end], item.time, item.frame, item.position, targets)
-    except SQLAlchemyError as error:
-        # A full disk: the run itself goes on, and its events wait. Another one finds these again.
-        log.warning("passages that a killed run left open stay so: %s", str(error).splitlines()[0])
-    else:
-        if found:
-            log.warning("%d passages that a killed run left open are ended as last told", len(found))
+    left = (events.c.stream == stream, events.c.phase != "end", recent)
+    found = list(store.latest(lambda query: query.where(*left)))
+    for item in found:
+        end = item.event.model_copy(update={"phase": "end"})
+        store.append([end], item.time, item.frame, item.position, targets)
+    if found:
+        log.warning("%s: %d passages that a killed run left open are ended as last told", stream, len(found))
 
 
 def _couriers(config: PipelineConfig, store: Store) -> tuple[Courier, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,9 +54,16 @@ class StoreSink:
     is told of them. ``latencies`` are each stream's, from a frame's decoding to the commit of its events.
     """
 
-    def __init__(self, store: Store, targets: Sequence[str] = (), followers: Sequence[Worker] = ()) -> None:
-        """``targets`` are owed every event."""
+    def __init__(
+        self,
+        store: Store,
+        targets: Sequence[str] = (),
+        followers: Sequence[Worker] = (),
+        claim: Callable[[str], object] = lambda stream: None,
+    ) -> None:
+        """``targets`` are owed every event. ``claim`` is called before anything of a stream is committed."""
         self._store = store
+        self._claim = claim
         self._targets = tuple(targets)
         self._followers = followers
         self.latencies = Latencies()
@@ -94,6 +101,9 @@ class StoreSink:
             stream, source, brought, once = self._waiting[0]
             parts = [(part.events, part.time, part.frame) for part in brought]
             try:
+                # What is committed as a whole leaves nothing open.
+                for name in () if once else {event.source for part in brought for event in part.events}:
+                    self._claim(name)
                 stored = self._store.append_all(parts, stream, self._targets, once)
             except SQLAlchemyError as error:
                 if self._failed_at is None:
