@@ -100,7 +100,7 @@ def test_where_nothing_can_be_read_nothing_is_started(bad: str, arguments: list[
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "nothing to run"),
+        ([], "nothing to read"),
         (["x.mp4", "--config", "absent.yaml"], "absent.yaml"),
         (["x.mp4", "--device", "quantum"], "quantum"),
     ],

@@ -279,7 +279,7 @@ def test_another_folder_than_the_drivers_is_refused(
 def test_a_bad_page_starts_nothing(page: Callable[..., PipelineConfig], clips: Path, tmp_path: Path) -> None:
     clip = str(clips / "0.mp4")
     bad: dict[str, PipelineConfig] = {
-        "nothing to run": page(tmp_path / "out", []),
+        "nothing to read": page(tmp_path / "out", []),
         "no such file": page(tmp_path / "out", ["absent.mp4"]),
         "two sources have this name": page(tmp_path / "out", [clip, clip]),
         "serves no page": page(tmp_path / "out", [clip], http={"listen": "127.0.0.1:0"}),

@@ -10,7 +10,8 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from plateloop.cores import cores
 from plateloop.deployment.clock import Pace, Timeline
 from plateloop.deployment.decoder import Damage, SourceError, decoded, open_container, open_file, video_stream
 from plateloop.deployment.picture import to_frame
@@ -69,6 +71,29 @@ def probe(config: SourceConfig) -> int | None:
         return None
     with open_file(config) as container:
         return video_stream(container, config).frames or None
+
+
+def probe_all(sources: Sequence[SourceConfig]) -> tuple[list[int | None], dict[int, str]]:
+    """What `probe` says of each source (None where it fails too), and by places why it failed.
+
+    Raises UserError where there are no sources, and where none can be read.
+    """
+    if not sources:
+        raise UserError("nothing to read: name a video, a folder, a camera or a URL")
+    problems: dict[int, str] = {}
+
+    def look(place: int) -> int | None:
+        try:
+            return probe(sources[place])
+        except UserError as error:
+            problems[place] = str(error)
+            return None
+
+    with ThreadPoolExecutor(cores()) as pool:
+        lengths = list(pool.map(look, range(len(sources))))
+    if len(problems) == len(sources):
+        raise UserError("; ".join(problems[place] for place in sorted(problems)))
+    return lengths, problems
 
 
 def frames(

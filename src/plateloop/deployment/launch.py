@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from plateloop.cores import cores
-from plateloop.deployment.capture import probe
+from plateloop.deployment.capture import probe_all
 from plateloop.deployment.config import PipelineConfig
 from plateloop.deployment.courier import Courier
 from plateloop.deployment.encoder import check_encoder
@@ -28,7 +28,6 @@ from plateloop.deployment.sinks.tiled import Outlet, Tiled
 from plateloop.deployment.sinks.worker import Sink, Worker
 from plateloop.deployment.sources import SourceConfig, is_remote
 from plateloop.deployment.watch import Watch
-from plateloop.errors import UserError
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 
 
@@ -68,7 +67,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
 
     Raises UserError, with nothing written yet, where no source can be read or the networks cannot be had.
     """
-    lengths = _probe_all(config.sources)
+    lengths, _ = probe_all(config.sources)
     probes = load_probes(config.probe)
     cascade = load_networks(config)
     folder = run_folder(config)
@@ -112,7 +111,7 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             operations = Operations(*seen, kept.targets, kept.followers, control, rtsp)
             stack.enter_context(serving_run(listening, config.http, operations, str(folder)))
         latencies = kept.keeper.latencies
-        yield Launch(pipeline, folder, lengths, cascade, kept.followers, kept.couriers, latencies)
+        yield Launch(pipeline, folder, tuple(lengths), cascade, kept.followers, kept.couriers, latencies)
 
 
 def _by_clock(config: PipelineConfig) -> bool:
@@ -143,19 +142,3 @@ def file_names(sources: Sequence[SourceConfig]) -> list[str]:
             number += 1
         names.append(name if number == 1 else f"{name}-{number}")
     return names
-
-
-def _probe_all(sources: tuple[SourceConfig, ...]) -> tuple[int | None, ...]:
-    if not sources:
-        raise UserError("nothing to run: name a video, a folder, a camera or a URL")
-    lengths: list[int | None] = []
-    problems = []
-    for source in sources:
-        try:
-            lengths.append(probe(source))
-        except UserError as error:
-            lengths.append(None)
-            problems.append(str(error))
-    if len(problems) == len(sources):
-        raise UserError("; ".join(problems))
-    return tuple(lengths)

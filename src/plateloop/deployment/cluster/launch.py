@@ -11,8 +11,7 @@ from typing import TextIO
 from uuid import uuid4
 
 from plateloop.cluster import connected
-from plateloop.data_preparation.parallel import each
-from plateloop.deployment.capture import probe
+from plateloop.deployment.capture import probe_all
 from plateloop.deployment.cluster.config import RayConfig
 from plateloop.deployment.cluster.driver import ClusterRun
 from plateloop.deployment.cluster.recordings import (
@@ -83,8 +82,6 @@ def launch_over_cluster(config: PipelineConfig, events_to: TextIO | None = None)
 
 
 def _check(config: PipelineConfig, settings: RayConfig) -> None:
-    if not config.sources:
-        raise UserError("nothing to run: name a video, a folder, a camera or a URL")
     if config.http is not None:
         raise UserError("http: a run over a cluster serves no page; leave it out")
     if config.output.tiles:
@@ -99,19 +96,12 @@ def _check(config: PipelineConfig, settings: RayConfig) -> None:
 def _tasks(sources: Sequence[SourceConfig], settings: str) -> tuple[list[Task], list[int | None]]:
     named = enumerate(zip(sources, file_names(sources), strict=True))
     tasks = [Task(n, anywhere(source), file, None, PlacedReport(source.title)) for n, (source, file) in named]
-
-    def look(task: Task) -> int | None:
-        try:
-            length = probe(task.source)
-            task.job = job(task.source, settings) if is_recording(task.source) else None
-            return length
-        except UserError as error:
-            task.report.error, task.over = str(error), True
-            return None
-
-    lengths = list(each(look, tasks))
-    if all(task.over for task in tasks):
-        raise UserError("; ".join(str(task.report.error) for task in tasks))
+    lengths, problems = probe_all(sources)
+    for task in tasks:
+        if task.number in problems:
+            task.report.error, task.over = problems[task.number], True
+        elif is_recording(task.source):
+            task.job = job(task.source, settings)
     return tasks, lengths
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import av
 
-from plateloop.deployment.capture import probe
+from plateloop.deployment.capture import probe_all
 from plateloop.deployment.launch import file_names
 from plateloop.deployment.sources import NETWORK, PICTURES, SourceConfig, is_live
 from plateloop.deployment.video2data.history import History
@@ -36,23 +36,16 @@ def histories(sources: Sequence[SourceConfig], duration_s: float | None) -> list
     source has no bound.
     """
     found = [single for source in sources for single in expand(source)]
-    if not found:
-        raise UserError("nothing to read: name a video, a folder, a camera or a URL")
     for source in found:
         if passing(source.url) and duration_s is None:
             raise UserError(f"{source.title}: may never end; say how long to record with --duration SECONDS")
+    _, problems = probe_all(found)
     result = []
-    for source, name in zip(found, file_names(tuple(found)), strict=True):
-        history = History(source, name)
-        try:
-            probe(source)
-            if not passing(source.url):
-                history.start = began(Path(source.url))
-        except UserError as error:
-            history.error = str(error)
+    for place, (source, name) in enumerate(zip(found, file_names(found), strict=True)):
+        history = History(source, name, error=problems.get(place))
+        if history.error is None and not passing(source.url):
+            history.start = began(Path(source.url))
         result.append(history)
-    if all(history.error is not None for history in result):
-        raise UserError("; ".join(str(history.error) for history in result))
     return result
 
 
