@@ -9,7 +9,8 @@ demo: .venv/run.stamp  ## run the main job on a clip that plateloop renders itse
 	$(BIN)/python -m plateloop demo --out demo
 
 test: setup  ## everything that must hold
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@# With a heap for each thread, workers would grow to twice the size.
+	MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## style, types and spelling
 	$(BIN)/ruff format --check .

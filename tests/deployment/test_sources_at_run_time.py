@@ -112,7 +112,7 @@ def test_sources_come_and_go_while_it_runs(
     wait_for(lambda: pipeline.reports[number].ended, 2)
     with pytest.raises(UserError, match="no source of this name"):
         pipeline.remove("gate")
-    assert [e.text for e in sink.events if e.phase == "end" and e.source == "gate"] == ["AB123CD"]
+    wait_for(lambda: [e.text for e in sink.events if e.phase == "end" and e.source == "gate"] == ["AB123CD"])
     again = pipeline.add(gate)
     wait_for(lambda: pipeline.reports[again].frames)
     pipeline.stop()

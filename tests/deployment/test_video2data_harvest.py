@@ -17,7 +17,7 @@ from plateloop.deployment.launch import load_networks
 from plateloop.deployment.video2data.config import HarvestConfig
 from plateloop.deployment.video2data.harvest import Harvest, harvest
 from plateloop.geometry import iou
-from plateloop.testing.street import FrameTruth, read_truth, render_clip
+from plateloop.testing.street import FrameTruth, read_truth
 
 
 def make(videos: list[Path], out: Path, **keys: object) -> Harvest:
@@ -29,14 +29,13 @@ def make(videos: list[Path], out: Path, **keys: object) -> Harvest:
 
 @pytest.fixture(scope="module")
 def street(
-    package_weights: Path, tmp_path_factory: pytest.TempPathFactory
+    demo_run: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[FrameTruth], Harvest]:
     folder = tmp_path_factory.mktemp("street")
-    clip = render_clip(folder / "gate.mp4", seconds=3.6, workers=1)
-    result = make(
-        [clip.video], folder / "data", period_s=0.4, limit=8, annotated=True, formats=("yolo", "kitti")
-    )
-    return folder / "data", read_truth(clip.truth), result
+    video = folder / "gate.mp4"
+    video.symlink_to(demo_run / "street.mp4")
+    result = make([video], folder / "data", period_s=0.4, limit=8, annotated=True, formats=("yolo", "kitti"))
+    return folder / "data", read_truth(demo_run / "street.truth.jsonl"), result
 
 
 def matched(record: Record, truth: FrameTruth) -> list[int]:

@@ -31,7 +31,7 @@ from plateloop.errors import UserError
 log = logging.getLogger(__name__)
 
 # How long a pipeline that was asked for may wait for its cores, and all of them may take to end when told.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 END_S = 4.0
 # Pause before a source whose machine died begins elsewhere; doubles each time up to the source's own longest.
 PAUSE_S = 0.5
