@@ -28,6 +28,8 @@ MAX_PIXELS = 200_000_000
 """Larger pictures are refused: decoding one takes 3 bytes a pixel, twice that while it is turned upright."""
 
 _SUPERSAMPLING = 8
+# Above it what is halved first looks the same.
+_HALVED = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,10 +212,18 @@ def _resized(plane: Image, width: int, height: int) -> Image:
     """Axes that shrink are averaged, axes that grow interpolated."""
     small = (min(width, plane.shape[1]), min(height, plane.shape[0]))
     if small != plane.shape[1::-1]:
+        # OpenCV averages pairs many at once, any broken ratio value by value: halves first are five times as fast.
+        while not (plane.shape[0] % 2 or plane.shape[1] % 2) and _ratio(plane, small) >= _HALVED:
+            half = (plane.shape[1] // 2, plane.shape[0] // 2)
+            plane = cv2.resize(plane, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         plane = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     if small != (width, height):
         plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     return plane
+
+
+def _ratio(plane: Image, size: tuple[int, int]) -> float:
+    return float(min(plane.shape[1] / size[0], plane.shape[0] / size[1]))
 
 
 def _padded(plane: Image, box: tuple[int, int, int, int], black: int) -> Image:
