@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from plateloop.data_preparation.synthetic.degrade import degrade
-from plateloop.data_preparation.synthetic.glyphs import DRAWN, FAMILIES, drawn_face, glyph_set
+from plateloop.data_preparation.synthetic.glyphs import DRAWN, FAMILIES, LOCAL_FAMILIES, drawn_face, glyph_set
 from plateloop.data_preparation.synthetic.paste import paste, quad_in_box
 from plateloop.data_preparation.synthetic.render import render
 
@@ -30,7 +30,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     glyphs = glyph_set(options.glyphs)
     start = time.process_time()
-    for family in FAMILIES:
+    for family in (*FAMILIES, *LOCAL_FAMILIES):
         for number in range(DRAWN):
             drawn_face(family, number)
     seconds = {"letterforms drawn, once a process": time.process_time() - start}

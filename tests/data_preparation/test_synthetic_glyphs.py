@@ -12,6 +12,7 @@ from plateloop.data_preparation.synthetic.atlas import build, find_fonts
 from plateloop.data_preparation.synthetic.glyphs import (
     DRAWN,
     FAMILIES,
+    LOCAL_FAMILIES,
     GlyphSet,
     drawn_face,
     glyph_set,
@@ -33,7 +34,7 @@ def test_enough_letterforms() -> None:
     assert len(FAMILIES) * DRAWN > 100
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", (*FAMILIES, *LOCAL_FAMILIES))
 def test_characters_are_what_they_say(family: str) -> None:
     face = drawn_face(family, 3)
     assert set(face.masks) == set(CHARACTERS)
@@ -50,7 +51,7 @@ def test_characters_are_what_they_say(family: str) -> None:
 
 
 def test_similar_characters_differ() -> None:
-    for family in FAMILIES:
+    for family in (*FAMILIES, *LOCAL_FAMILIES):
         face = drawn_face(family, 1)
         for a, b in ("8B", "5S", "2Z", "1I", "0D", "6G", "UV", "VY", "PR", "EF", "69"):
             first, second = (cv2.resize(face.masks[c], (48, 96)).astype(float) for c in (a, b))

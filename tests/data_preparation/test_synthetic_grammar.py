@@ -49,7 +49,7 @@ def test_letters_of_a_style_are_kept() -> None:
     assert {t.text for t in row} == {"B", "C", "D"}
 
 
-@pytest.mark.parametrize("pattern", ["AA?00", "{nowhere}00", "'AB", "aa"])
+@pytest.mark.parametrize("pattern", ["AA?00", "{nowhere}00", "'AB", "aa", "[00/AA", "AA]"])
 def test_wrong_patterns_are_named(pattern: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
         check(pattern, {"here": ("X",)})
@@ -65,6 +65,10 @@ def test_weights_are_followed() -> None:
 def test_a_faulty_style_file_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "mine.yaml").write_text("- name: x\n  patterns: AA\n  hight: 3\n")
     with pytest.raises(UserError, match=r"mine\.yaml: style x: hight"):
+        load_styles(tmp_path)
+    (tmp_path / "mine.yaml").write_text("- name: x\n  patterns: AA\n  families: [gothic]\n")
+    load_styles.cache_clear()
+    with pytest.raises(UserError, match=r"mine\.yaml: style x: .*gothic"):
         load_styles(tmp_path)
     with pytest.raises(UserError, match="no styles"):
         load_styles(tmp_path / "elsewhere")

@@ -124,3 +124,26 @@ def test_other_scripts_are_not_read() -> None:
     assert len(render(rng, styles["cn"], pattern="#A.00000").text) == 6
     tunisian = render(rng, styles["tn"], pattern="000@0000")
     assert tunisian.text[3] == "T" and len(tunisian.char_corners) == 8
+
+
+def test_a_field_is_closed_and_keeps_to_its_row() -> None:
+    """Characters in a box of the lower row get its lines; the row above is left alone."""
+    style = load_styles()["uz"].model_copy(
+        update={"screws": 0.0, "emboss": 0.0, "border": 0.0, "fonts": 0.0, "right": {"none": 1}}
+    )
+    plate = render(np.random.default_rng(6), style, pattern="'A' '111'/'BC'['01']", height=120, margin=0)
+    assert plate.text == "A111BC01" and plate.char_rows == (0,) * 4 + (1,) * 4
+    grey = plate.image.astype(float).mean(2)
+    dark = grey < (grey.min() + grey.max()) / 2
+    boxed = plate.char_corners[-2:].reshape(-1, 2)
+    (left, top), (right, bottom) = boxed.min(0).astype(int), np.ceil(boxed.max(0)).astype(int)
+    middle = (top + bottom) // 2
+    # Going out from the characters, each way meets a line.
+    assert dark[middle, :left].any() and dark[middle, right + 1 :].any()
+    assert dark[bottom + 1 :, (left + right) // 2].any()
+    upper = plate.char_corners[:4].reshape(-1, 2)
+    between = dark[: int(upper[:, 1].max()), :].copy()
+    for quad in plate.char_corners[:4]:
+        (x1, y1), (x2, y2) = np.floor(quad.min(0)).astype(int) - 1, np.ceil(quad.max(0)).astype(int) + 1
+        between[max(0, y1) : y2, max(0, x1) : x2] = False
+    assert between.mean() < 0.01

@@ -71,30 +71,43 @@ _FAMILIES: dict[str, tuple[tuple[float, float], ...]] = {
     "wide": ((0.66, 0.85), (0.11, 0.18), (0.8, 1.0), (0.7, 1.0), (2.0, 2.8)),
     "serif": ((0.5, 0.66), (0.09, 0.14), (0.75, 1.0), (0.8, 1.0), (2.0, 2.4)),
 }
-FAMILIES = tuple(_FAMILIES)
+# Letterings of one country, for the styles that name them.
+_LOCAL: dict[str, tuple[tuple[float, float], ...]] = {
+    "vietnam": ((0.4, 0.5), (0.1, 0.14), (0.9, 1.0), (0.85, 1.0), (2.0, 2.6)),
+    "painted": ((0.48, 0.66), (0.12, 0.19), (0.5, 0.85), (0.8, 1.0), (2.0, 2.3)),
+}
+FAMILIES, LOCAL_FAMILIES = tuple(_FAMILIES), tuple(_LOCAL)
+# Shapes that characters of a family always have.
+_SHAPES = {"vietnam": {"1": 0, "4": 2, "6": 1}}
 
 
 @cache
 def drawn_face(family: str, number: int) -> Face:
     """Face ``number`` of a drawn ``family``: always the same for the same arguments."""
-    rng = np.random.default_rng([FAMILIES.index(family), number])
-    width, weight, contrast, roundness, squareness = (float(rng.uniform(*r)) for r in _FAMILIES[family])
+    rng = np.random.default_rng([(*FAMILIES, *LOCAL_FAMILIES).index(family), number])
+    ranges = (_FAMILIES | _LOCAL)[family]
+    width, weight, contrast, roundness, squareness = (float(rng.uniform(*r)) for r in ranges)
     # The first shape of each character is the usual one.
-    choices = tuple(int(c) for c in np.where(rng.random(len(CHARACTERS)) < 0.55, 0, rng.integers(0, 6, 36)))
+    choices = np.where(rng.random(len(CHARACTERS)) < 0.55, 0, rng.integers(0, 6, 36))
+    for character, shape in _SHAPES.get(family, {}).items():
+        choices[CHARACTERS.index(character)] = shape
+    serif = family == "serif" or (family == "painted" and number % 2 == 0)
     pen = Pen(
         width=width,
         weight=weight,
         contrast=contrast,
         roundness=roundness,
         squareness=squareness,
-        slant=float(rng.uniform(-0.02, 0.2)) if rng.random() < 0.08 else 0.0,
-        serif=float(rng.uniform(0.03, 0.08)) if family == "serif" else 0.0,
+        slant=float(rng.uniform(-0.02, 0.2))
+        if rng.random() < (0.4 if family == "painted" else 0.08)
+        else 0.0,
+        serif=float(rng.uniform(0.03, 0.08)) if serif else 0.0,
         stencil=float(rng.uniform(0.03, 0.06)) if rng.random() < 0.04 else 0.0,
         even=float(rng.choice([0.0, 0.3, 0.7])),
         soft=float(rng.choice([0.0, 0.5, 1.0, 1.4])),
         cut=family == "square" and rng.random() < 0.4,
         slashed=rng.random() < 0.04,
-        choices=choices,
+        choices=tuple(choices.tolist()),
     )
     masks = {c: draw(c, pen) for c in CHARACTERS}
     return Face(f"{family}-{number}", family, masks, dict.fromkeys(CHARACTERS, 0))

@@ -61,6 +61,9 @@ def check(pattern: str, codes: Mapping[str, Sequence[str]]) -> None:
         signs = split(pattern)
     except ValueError:
         raise ValueError(f"pattern {pattern!r}: a quote or brace is not closed") from None
+    boxes = [sign for sign in signs if sign in ("[", "]", "/")]
+    if "".join(boxes).replace("[]", "").strip("/"):
+        raise ValueError(f"pattern {pattern!r}: a box [...] is not closed in its row")
     for sign in signs:
         if sign[0] == "{" and not codes.get(sign[1:-1]):
             raise ValueError(f"pattern {pattern!r}: no codes named {sign[1:-1]!r}")

@@ -17,7 +17,8 @@ class Spacing:
     """Lengths as shares of the character height, the same for a whole plate.
 
     ``aspect`` is the width of a common character; with ``even`` each character has a slot of that width;
-    ``box_scale`` is the height of boxed characters, ``letter_scale`` that of letters.
+    ``box_scale`` is the height of boxed characters, ``letter_scale`` that of letters; ``box_drop`` says how
+    far down boxed characters stand (0 at the top, 1 on the base line).
     """
 
     aspect: float
@@ -30,6 +31,7 @@ class Spacing:
     even: bool
     letter_scale: float = 1.0
     box_scale: float = 0.75
+    box_drop: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ def arrange(
             mask = face.masks[token.text]
             boxed = scale < 1 and scale != spacing.letter_scale
             y += (
-                height * (1 - scale) * (0.15 if boxed else 1.0) + face.tops[token.text] / CAP * height * scale
+                height * (1 - scale) * (spacing.box_drop if boxed else 1.0)
+                + face.tops[token.text] / CAP * height * scale
             )
             tall = mask.shape[0] / CAP * height * scale
         placed.append(Placed(token.kind, token.text, float(x), float(y), float(ink), float(tall)))

@@ -8,6 +8,7 @@ import numpy as np
 from plateloop.data_preparation.synthetic import surface
 from plateloop.data_preparation.synthetic.colors import any_color, luminance, shade
 from plateloop.data_preparation.synthetic.emblems import emblem, ideogram, scribble
+from plateloop.data_preparation.synthetic.field import field, footer
 from plateloop.data_preparation.synthetic.free import free_style
 from plateloop.data_preparation.synthetic.glyphs import Face, GlyphSet, glyph_set
 from plateloop.data_preparation.synthetic.grammar import Token, check, sample
@@ -94,6 +95,8 @@ def render(
         surface.screws(rng, canvas, two)
     radius = tall * float(rng.uniform(*style.rounded))
     lines = alpha.copy()
+    if two and style.divider and rng.random() < style.divider:
+        _divide(rng, lines, placed)
     if bordered:
         _border(rng, lines, inset, radius)
     image = _finish(rng, style, canvas, lines, ink)
@@ -126,6 +129,7 @@ def _place(
         even=rng.random() < 0.4,
         letter_scale=style.letter_scale,
         box_scale=float(rng.uniform(0.66, 0.8)),
+        box_drop=0.15 if style.boxed else 0.5,
     )
     fill = float(rng.uniform(*style.fill))
     align = float(np.clip(rng.normal(0.5, 0.08), 0, 1))
@@ -187,31 +191,10 @@ def _draw(
                 scribble(rng, canvas, box, ink)
             elif p.kind == "glyph":
                 ideogram(rng, canvas, box, ink)
-            elif p.kind in ("box", "end"):
-                edge = p is row[0] or p is row[-1]
-                if not edge:
-                    line = round(p.x + p.width / 2)
-                    cv2.line(alpha, (line, 0), (line, tall), 255, max(1, thick // 3))
-                if p.kind == "end":
-                    _footer(rng, row, p, canvas, tall, ink)
-
-
-def _footer(
-    rng: np.random.Generator, row: list[Placed], end: Placed, canvas: Image, tall: int, ink: FloatArray
-) -> None:
-    """Small print and a flag below boxed characters."""
-    inside = row[next(i for i, p in enumerate(row) if p.kind == "box") + 1 : row.index(end)]
-    if not inside or rng.random() < 0.25:
-        return
-    bottom = max(p.y + p.height for p in inside)
-    x, width = inside[0].x, inside[-1].x + inside[-1].width - inside[0].x
-    high = (tall - bottom) * 0.5
-    if high < 3:
-        return
-    face = GlyphSet().choose(rng, ("din",), 0.55, 0.0)
-    word = str(rng.choice(["RUS", "UZ", "KZ", "BY", "KG"]))
-    write(canvas, word, Area(x, bottom + high * 0.35, width * 0.5, high), face, ink, 0.55, 0.0)
-    emblem(rng, canvas, "flag", (x + width * 0.6, bottom + high * 0.35, width * 0.4, high), ink)
+            elif p.kind == "box":
+                field(rng, row[row.index(p) :], p is row[0], len(placed) > 1, alpha)
+                if style.boxed and len(placed) == 1:
+                    footer(rng, row[row.index(p) :], style.boxed, canvas, ink)
 
 
 def _stickers(rng: np.random.Generator, canvas: Image) -> None:
@@ -227,6 +210,16 @@ def _stickers(rng: np.random.Generator, canvas: Image) -> None:
             word = str(rng.choice(["JAN", "MAY", "AUG", "OCT", "DEC", "12", "05", "98", "16", "21"]))
             dark = 255 - color if luminance(color) > 150 or luminance(color) < 100 else shade(rng, "white")
             write(canvas, word, Area(x + w * 0.1, y + h * 0.2, w * 0.8, h * 0.6), face, dark, 0.5, 0.5)
+
+
+def _divide(rng: np.random.Generator, alpha: Image, placed: list[list[Placed]]) -> None:
+    """Add a line between the rows to ``alpha`` (in place)."""
+    tall, wide = alpha.shape
+    above, below = max(p.y + p.height for p in placed[0]), min(p.y for p in placed[1])
+    y, reach = round((above + below) / 2), wide * rng.uniform(0.08, 0.4)
+    middle = wide * rng.uniform(0.45, 0.55)
+    thick = max(1, min(round(tall * rng.uniform(0.01, 0.03)), round((below - above) / 3)))
+    cv2.line(alpha, (round(middle - reach), y), (round(middle + reach), y), 255, thick)
 
 
 def _border(rng: np.random.Generator, alpha: Image, inset: float, radius: float) -> None:

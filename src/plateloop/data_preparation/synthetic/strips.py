@@ -116,12 +116,13 @@ def strip(rng: np.random.Generator, canvas: Image, spec: str, area: Area, face: 
 
     ``spec``: ``none``; ``eu D`` (blue, ring of stars above letters); ``band COLOR TEXT``; ``flag TEXT`` (a
     flag above letters); ``fr 75`` (blue with an emblem above digits); ``print TEXT`` (letters on the plate's
-    own ground, written upright below each other); ``sticker``.
+    own ground, written upright below each other); ``mark TEXT`` (a small flag above small letters, on the
+    plate's own ground); ``sticker``.
     """
     kind, _, rest = spec.partition(" ")
     if kind == "none":
         return area
-    width = min(area.width * 0.2, area.height * rng.uniform(0.3, 0.46))
+    width = min(area.width * 0.2, area.height * rng.uniform(0.3, 0.46)) * (0.8 if kind == "mark" else 1.0)
     x = area.x if left else area.x + area.width - width
     box = np.array(
         [[x, area.y], [x + width, area.y], [x + width, area.y + area.height], [x, area.y + area.height]]
@@ -173,6 +174,12 @@ def strip(rng: np.random.Generator, canvas: Image, spec: str, area: Area, face: 
             for i, c in enumerate(rest):
                 place = Area(x + width * 0.3, top + high * 0.2 + i * size * 1.3, width * 0.4, size)
                 write(canvas, c, place, face, color, 0.6, 0.5)
+    elif kind == "mark":
+        color = shade(rng, str(rng.choice(["blue", "teal", "black"])), 10)
+        level = rng.uniform(0.12, 0.3)
+        emblem(rng, canvas, "flag", (x, top + high * level, width, high * 0.26), light)
+        small = Area(x, top + high * (level + 0.34), width, high * rng.uniform(0.16, 0.22))
+        write(canvas, rest, small, face, color, 0.6, 0.5)
     elif kind == "sticker":
         side = width * 0.8
         emblem(rng, canvas, "square", (cx - side / 2, top + high * rng.uniform(0.1, 0.5), side, side), light)

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from plateloop.data_preparation.synthetic.glyphs import FAMILIES
+from plateloop.data_preparation.synthetic.glyphs import FAMILIES, LOCAL_FAMILIES
 from plateloop.data_preparation.synthetic.grammar import check
 from plateloop.errors import UserError, one_line
 
@@ -46,9 +46,13 @@ class Style(BaseModel):
     tracking: Range = Field((0.08, 0.2), description="gap between characters / height")
     gap: Range = Field((0.25, 0.55), description="width of a group gap / height")
     fill: Range = Field((0.8, 0.97), description="share of the free width that a row takes if it can")
-    families: tuple[str, ...] = Field(FAMILIES, description="families of drawn letterforms")
+    families: tuple[str, ...] = Field(FAMILIES, description="families of drawn letterforms, of glyphs.py")
     fonts: float = Field(0.4, ge=0, le=1, description="probability of a font instead of a drawn face")
     letter_scale: float = Field(1.0, description="height of letters / height of digits")
+    boxed: str = Field(
+        "", description="small print below characters in a box; none: they stand at middle height"
+    )
+    divider: float = Field(0.0, ge=0, le=1, description="probability of a short line between two rows")
     border: float = Field(0.7, ge=0, le=1, description="probability of a border line")
     emboss: float = Field(0.6, ge=0, le=1, description="probability of raised characters")
     halo: float = Field(0.015, ge=0, le=1, description="probability of outlined or shadowed characters")
@@ -85,6 +89,8 @@ class Style(BaseModel):
     def _check(self) -> Style:
         for pattern in self.patterns:
             check(pattern, self.codes)
+        if unknown := set(self.families) - {*FAMILIES, *LOCAL_FAMILIES}:
+            raise ValueError(f"no family of letterforms named {', '.join(sorted(unknown))}")
         return self
 
 

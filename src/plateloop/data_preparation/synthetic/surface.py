@@ -40,6 +40,8 @@ def screws(rng: np.random.Generator, image: Image, two_rows: bool) -> None:
     height, width = image.shape[:2]
     inset = rng.uniform(0.12, 0.3) if rng.random() < 0.6 else rng.uniform(0.03, 0.08)
     level = rng.uniform(0.06, 0.16) if two_rows or rng.random() < 0.6 else rng.uniform(0.3, 0.7)
+    if two_rows and rng.random() < 0.5:  # beside the upper row, as on motorcycles
+        inset, level = rng.uniform(0.05, 0.14), rng.uniform(0.12, 0.26)
     places = [(inset, level), (1 - inset, level)]
     if rng.random() < 0.4:
         places += [(inset, 1 - level), (1 - inset, 1 - level)]
