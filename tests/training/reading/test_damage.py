@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from plateloop.training.jpeg import compress
-from plateloop.training.reading.damage import Damage, dirty, lit, recorded, surround
+from plateloop.training.reading.damage import Damage, crop_shapes, dirty, lit, recorded, surround
 
 
 def _pictures(count: int, height: int = 64, width: int = 160) -> torch.Tensor:
@@ -19,7 +19,7 @@ def _pictures(count: int, height: int = 64, width: int = 160) -> torch.Tensor:
 @pytest.mark.parametrize(("height", "width"), [(64, 160), (128, 128)])
 def test_all_damage_keeps_shape_and_range(height: int, width: int) -> None:
     pictures, damage = _pictures(70, height, width), Damage()
-    worn = recorded(lit(dirty(pictures, damage), damage), damage, torch.full((70,), 13.0))
+    worn = recorded(lit(dirty(pictures, damage), damage), damage, torch.full((70,), 13.0), torch.ones(70))
     assert worn.shape == pictures.shape
     assert worn.min() >= 0 and worn.max() <= 1 and torch.isfinite(worn).all()
     assert (worn - pictures).abs().mean() > 0.02
@@ -29,8 +29,20 @@ def test_no_damage_changes_nothing() -> None:
     shares = {name: 0.0 for name in Damage.model_fields if name not in ("smallest", "sharp", "group")}
     none = Damage(**shares, sharp=1.0)
     pictures = _pictures(8)
-    worn = recorded(lit(dirty(pictures, none), none), none, torch.full((8,), 13.0))
+    worn = recorded(lit(dirty(pictures, none), none), none, torch.full((8,), 13.0), torch.ones(8))
     torch.testing.assert_close(worn, pictures, atol=1e-5, rtol=0)
+
+
+def test_the_crop_s_own_shape_says_how_many_columns_are_seen() -> None:
+    shares = {name: 0.0 for name in Damage.model_fields if name not in ("smallest", "sharp", "group")}
+    damage = Damage(**shares, sharp=0.0, smallest=13, group=1)
+    low, aspects = crop_shapes(2, 4, damage)
+    assert (low[:2] > low[2:]).all() and (aspects[:2] < aspects[2:]).all()
+    stripes = (torch.arange(160) // 2 % 2).float().expand(8, 3, 64, 160)
+    seen = recorded(stripes, damage, torch.full((8,), 64.0), torch.tensor([0.7] * 4 + [2.5] * 4))
+    kept = seen.std(3).mean((1, 2))
+    # Stripes two pixels wide need 80 columns.
+    assert kept[:4].max() < 0.3 and kept[4:].min() > 0.45
 
 
 @pytest.mark.parametrize("quality", [15, 50, 90])

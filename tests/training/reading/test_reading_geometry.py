@@ -71,6 +71,16 @@ def test_loose_plates_are_smaller_and_still_inside() -> None:
     assert share.min() < 0.55 and share.mean() < 0.75
 
 
+def test_cuts_take_from_above_or_below_only() -> None:
+    torch.manual_seed(4)
+    spread = Spread(boxes=1, cut=1, margin_spread=0.0, rotation=0, shear=0, perspective=0)
+    quads = sample_quads(torch.full((200,), 1.4), torch.full((200,), 0.06), spread)
+    low, high = quads.amin(1), quads.amax(1)
+    assert (low[:, 0] > 0).all() and (high[:, 0] < WIDTH).all()
+    assert ((low[:, 1] < 0) != (high[:, 1] > HEIGHT)).all()
+    assert (high[:, 1] - low[:, 1]).max() < HEIGHT * 1.15
+
+
 def test_evaluation_sees_what_the_runtime_gives_the_network() -> None:
     y, x = np.mgrid[0:220, 0:400]
     picture = np.stack(

@@ -142,6 +142,7 @@ class ColorBatches(Iterator[Batch]):
             lit(dirty(images, config.damage), config.damage),
             config.damage,
             torch.full((size,), float(config.damage.smallest)),
+            torch.ones(size),
         )
         targets = F.one_hot(self._labels[pick], len(LABELS)).float()
         targets = targets * (1 - config.smoothing) + config.smoothing / len(LABELS)

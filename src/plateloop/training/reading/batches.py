@@ -12,8 +12,8 @@ from torch import Tensor
 
 from plateloop.networks.ctc import encode, step_targets
 from plateloop.networks.lprnet import HEIGHT, WIDTH
-from plateloop.training.reading.damage import Damage, dirty, lit, recorded, surround
-from plateloop.training.reading.data import RIM_X, RIM_Y, Balance, RealPlates, draw_weights
+from plateloop.training.reading.damage import Damage, crop_shapes, dirty, lit, recorded, surround
+from plateloop.training.reading.data import RIM_X, RIM_Y, SQUARE, Balance, RealPlates, draw_weights
 from plateloop.training.reading.geometry import Spread, char_places, sample_quads, warp
 from plateloop.training.reading.plate_pool import PlatePool
 from plateloop.types import Image
@@ -53,6 +53,7 @@ class Mix(BaseModel):
             sharp=0.6,
             blur=0.3,
             noise=0.02,
+            sharpened=0.1,
             jpeg=0.3,
         ),
         description="how real plates are seen, on top of how they were",
@@ -103,7 +104,12 @@ class ReadingBatches(Iterator[Batch]):
         self._synthetic = size - self._real
         self._device = device
         index = {region: number for number, region in enumerate(regions)}
-        self._draw = torch.from_numpy(draw_weights(real, mix.balance)).to(device)
+        draw = draw_weights(real, mix.balance)
+        square = real.aspects < SQUARE
+        # As many square crops in every batch as chance would bring, so that their number is known without
+        # asking the GPU.
+        self._square = round(self._real * float(draw[square].sum()))
+        self._draws = [torch.from_numpy(draw * part).to(device) for part in (square, ~square)]
         self._canvases = torch.from_numpy(real.canvases).permute(0, 3, 1, 2).contiguous().to(device)
         self._aspects = torch.from_numpy(real.aspects).to(device)
         self._margins = (
@@ -130,7 +136,14 @@ class ReadingBatches(Iterator[Batch]):
             self._pool.refresh(REFRESH_EVERY * self._mix.fresh if filled else 8192)
         self._step += 1
         made, steps, drawn = self.synthetic(self._synthetic)
-        pick = torch.multinomial(self._draw, self._real, replacement=True)
+        counts = self._square, self._real - self._square
+        pick = torch.cat(
+            [
+                torch.multinomial(draw, count, replacement=True)
+                for draw, count in zip(self._draws, counts, strict=True)
+                if count
+            ]
+        )
         taken = self._photographed(pick)
         pool = self._pool
         classes = torch.cat([pool.classes[drawn], self._classes[pick]])
@@ -156,18 +169,16 @@ class ReadingBatches(Iterator[Batch]):
         images = dirty(warped.images, mix.synthetic_damage)
         images = surround(images, warped.places, self._backgrounds[around].float() / 255)
         images = lit(images, mix.synthetic_damage)
-        # Two rows share the height, so that their characters are half as high.
-        two = torch.arange(count) < pool.two_rowed(count, mix.two_rows)
-        smallest = mix.synthetic_damage.smallest * (1 + 0.8 * two.float())
-        images = recorded(images, mix.synthetic_damage, smallest)
+        shapes = crop_shapes(pool.two_rowed(count, mix.two_rows), count, mix.synthetic_damage)
+        images = recorded(images, mix.synthetic_damage, *shapes)
         centers, widths = char_places(pool.char_sides[slots], quads)
         steps = step_targets(centers, widths, pool.char_rows[slots], pool.classes[slots])
         return images, steps, slots
 
     def _photographed(self, pick: Tensor) -> Tensor:
+        """The real plates ``pick``, square crops first, as the network sees them."""
         mix = self._mix
         quads = sample_quads(self._aspects[pick], self._margins[pick], mix.real_spread)
         images = warp(self._canvases[pick], self._middle, quads).images
         images = lit(dirty(images, mix.real_damage), mix.real_damage)
-        smallest = torch.full((len(pick),), float(mix.real_damage.smallest))
-        return recorded(images, mix.real_damage, smallest)
+        return recorded(images, mix.real_damage, *crop_shapes(self._square, len(pick), mix.real_damage))

@@ -26,6 +26,7 @@ from plateloop.types import FloatArray, Image
 # A canvas holds the plate over the network's input size, with this much of its surroundings on each side.
 RIM_X, RIM_Y = WIDTH // 8, HEIGHT // 8
 CANVAS_WIDTH, CANVAS_HEIGHT = WIDTH + 2 * RIM_X, HEIGHT + 2 * RIM_Y
+SQUARE = 2.2  # crops less wide than this times their height mostly show plates of two rows
 
 
 class Balance(BaseModel):
@@ -53,7 +54,8 @@ class Balance(BaseModel):
         description="sources that write the letter O as 0 in part: either is taken for right",
     )
     square: float = Field(
-        1.0, description="factor on how often plates less than 2.2 times as wide as high (two rows) are drawn"
+        1.0,
+        description=f"factor on how often crops are drawn that are less than {SQUARE} times as wide as high",
     )
     hold_out: tuple[str, ...] = Field(
         (), description="sources left out of training, to see how it generalises"
@@ -238,7 +240,7 @@ def draw_weights(plates: RealPlates, balance: Balance) -> FloatArray:
         ]
     )
     total = np.bincount(index, weights, len(names))
-    weights *= (part / total)[index] * np.where(plates.aspects < 2.2, balance.square, 1.0)
+    weights *= (part / total)[index] * np.where(plates.aspects < SQUARE, balance.square, 1.0)
     return np.asarray(weights / weights.sum(), np.float32)
 
 

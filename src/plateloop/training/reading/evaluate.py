@@ -24,7 +24,7 @@ from plateloop.runtime.session import Session
 from plateloop.text import edit_distance, fold
 from plateloop.training.live import Predict
 from plateloop.training.pictures import captioned
-from plateloop.training.reading.damage import Damage, lit, recorded
+from plateloop.training.reading.damage import Damage, crop_shapes, lit, recorded
 from plateloop.training.reading.data import (
     CANVAS_HEIGHT,
     CANVAS_WIDTH,
@@ -177,6 +177,7 @@ def compare_rectified(
     """
     rng, margin = np.random.default_rng(seed), card.input.margin
     plates = [plate for plate in (render(rng) for _ in range(count)) if 1 <= len(plate.text) <= MAX_LENGTH]
+    plates.sort(key=lambda plate: -plate.rows)
     slots = np.stack([slot_of(plate) for plate in plates])
     damage, spread = Damage(), Spread(boxes=1, margin_spread=0.01, rotation=7, shear=0.15, perspective=0.08)
     with torch.random.fork_rng(devices=[]):
@@ -186,8 +187,8 @@ def compare_rectified(
         )
         whole = torch.tensor([[0.0, 0.0], [WIDTH, 0.0], [WIDTH, HEIGHT], [0.0, HEIGHT]])
         images = warp(torch.from_numpy(slots["image"].transpose(0, 3, 1, 2).copy()), whole, quads).images
-        smallest = damage.smallest * (1 + 0.8 * torch.from_numpy(slots["rows"] == 2).float())
-        damaged = recorded(lit(images, damage), damage, smallest)
+        shapes = crop_shapes(sum(plate.rows == 2 for plate in plates), len(plates), damage)
+        damaged = recorded(lit(images, damage), damage, *shapes)
         errors = 0.01 * torch.randn(quads.shape) * torch.tensor([WIDTH, HEIGHT])
     boxes = np.ascontiguousarray((damaged * 255).round().byte().permute(0, 2, 3, 1).numpy())
     corners = expand_corners((quads + errors).numpy(), margin)

@@ -34,6 +34,10 @@ class Spread(BaseModel):
         default=0.0,
         description="share of plates with much around them, up to half of their size at each side",
     )
+    cut: float = Field(
+        default=0.0,
+        description="share of plates of which the box cuts off up to 15 % at the upper or lower edge",
+    )
     corner: float = Field(default=0.02, description="of each corner of a rectified plate, share of its size")
     rotation: float = Field(description="of a boxed plate, degrees; at most 2.5 times this")
     shear: float = Field(description="horizontal shear of a boxed plate; the vertical is half of it")
@@ -66,6 +70,10 @@ def sample_quads(aspects: Tensor, margins: Tensor, spread: Spread) -> Tensor:
     sides = (margins[:, None] + spread.margin_spread * _normal(n, 4, like=aspects)).clamp(-0.05, 0.2)
     loose = torch.rand(n, 1, device=aspects.device) < spread.loose
     sides = torch.where(loose, torch.rand(n, 4, device=aspects.device) * 0.5, sides)
+    # At the sides a cut would take whole characters away.
+    edge = torch.randint(2, (n, 1), device=aspects.device) * 2 + 1 == torch.arange(4, device=aspects.device)
+    cut = edge & (torch.rand(n, 1, device=aspects.device) < spread.cut)
+    sides = torch.where(cut, -0.15 * torch.rand(n, 1, device=aspects.device), sides)
     rectified = unit + spread.corner * _normal(n, 4, 2, like=aspects)
 
     angle = torch.deg2rad(spread.rotation * _normal(n, like=aspects).clamp(-2.5, 2.5))
