@@ -58,8 +58,8 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no style 'atlantis'"):
         list(synthesize(tmp_path, 1, 0, style="atlantis"))
     list(synthesize(tmp_path / "a", 1, 0))
-    with pytest.raises(UserError, match="another count, seed"):
+    with pytest.raises(UserError, match="another seed"):
         list(synthesize(tmp_path / "a", 1, 1))
-    (tmp_path / "a/synth.json").unlink()
+    (tmp_path / "a/made.json").unlink()
     with pytest.raises(UserError, match="already"):
         list(synthesize(tmp_path / "a", 1, 0))

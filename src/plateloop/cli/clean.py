@@ -50,7 +50,8 @@ def clean(
     """Find damaged pictures, duplicates, wrong boxes, corners and texts, and likely label errors.
 
     --fix writes a mended copy without unreadable pictures and repeated files; with --quarantine these, and
-    the more doubtful, are put there, and --undo takes them back.
+    the more doubtful, are put there, and --undo takes them back. With --report or --fix no picture is looked
+    at twice: broken off, or asked for more, it goes on with what it found.
     """
     from contextlib import ExitStack
 
@@ -58,10 +59,11 @@ def clean(
     from plateloop.data_preparation.clean import fix as mending
     from plateloop.data_preparation.clean.examine import CleanConfig, Networks
     from plateloop.data_preparation.clean.finding import KINDS
-    from plateloop.data_preparation.clean.inspect import inspect
+    from plateloop.data_preparation.clean.inspect import JOURNAL, inspect
     from plateloop.data_preparation.clean.page import write_page
     from plateloop.data_preparation.manifest import manifest_of
     from plateloop.errors import UserError
+    from plateloop.files import atomic
 
     if undo is not None:
         typer.echo(f"{undo}: {mending.undo(undo)} records put back")
@@ -78,12 +80,17 @@ def clean(
     asked = Networks(weights, device, threads, split) if networks else None
     config = CleanConfig(least_height=least_height, sure=sure, shown=show)
     manifest_of(source)
+    if fix is not None:
+        mending.check(source, fix, quarantine)
+    kept = report or fix
     with ExitStack() as stack:
         out = None
         if report is not None:
             report.mkdir(parents=True, exist_ok=True)
-            out = stack.enter_context((report / "findings.jsonl").open("w", encoding="utf-8"))
-        found = inspect(source, config, asked, out, stack.enter_context(counting("looking")), ray)
+            path = stack.enter_context(atomic(report / "findings.jsonl"))
+            out = stack.enter_context(path.open("w", encoding="utf-8"))
+        tick = stack.enter_context(counting("looking"))
+        found = inspect(source, config, asked, out, tick, ray, kept and kept / JOURNAL)
     for name, worst in found.worst():
         typer.echo(
             f"{found.counts[name]:7} {name}: {KINDS[name].title}, such as {worst[0].file}: {worst[0].reason}"

@@ -12,11 +12,9 @@ import cv2
 import numpy as np
 
 from plateloop.data_preparation.clean.finding import boxes_of, own_height
-from plateloop.data_preparation.convert import apart
-from plateloop.data_preparation.formats import manifest
+from plateloop.data_preparation.derive import Derived, derive
 from plateloop.data_preparation.kinship import digest
-from plateloop.data_preparation.manifest import Plate, Record, write_manifest
-from plateloop.data_preparation.parallel import each
+from plateloop.data_preparation.manifest import Plate, Record, read_manifest
 from plateloop.data_preparation.pictures import place
 from plateloop.data_preparation.report import Report
 from plateloop.data_preparation.synthetic.degrade import expose
@@ -47,19 +45,16 @@ def augment(
 
     Raises UserError where no record is of that split, or folders lie within each other.
     """
-    apart(source, target)
-    source, target = source.absolute(), target.absolute()
-    target.mkdir(parents=True, exist_ok=True)
-    report = Report()
 
-    def work(record: Record) -> tuple[list[Record], str | None]:
+    def work(source: Path, target: Path, record: Record) -> Derived:
         place(source / record.file, target / record.file)
         if split not in (None, record.split):
-            return [record], None
+            return [record], {}
         try:
             picture = read_image(source / record.file).rgb()
         except UserError as error:
-            return [record], str(error).removeprefix(f"{source / record.file}: ")
+            reason = str(error).removeprefix(f"{source / record.file}: ")
+            return [record], {record.file: f"{reason}; no copies of it"}
         own = record.model_copy(update={"sequence": record.sequence or record.file})
         written = [own]
         for number in range(1, copies + 1):
@@ -70,20 +65,12 @@ def augment(
             code = cv2.imencode(".jpg", seen[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
             (target / file).write_bytes(code.tobytes())
             written.append(varied.model_copy(update={"file": file}))
-        return written, None
+        return written, {}
 
-    def made() -> Iterator[Record]:
-        for written, fault in each(work, manifest.read(source, report), ray, [source, target]):
-            tick()
-            report.written += len(written)
-            if fault is not None:
-                report.skip(written[0].file, f"{fault}; no copies of it")
-            yield from written
-
-    if split is not None and all(record.split != split for record in manifest.read(source, Report())):
+    if split is not None and all(record.split != split for record in read_manifest(source, lambda *_: None)):
         raise UserError(f"{source}: no record of split {split}; `plateloop data split` it, or name another")
-    write_manifest(target, made())
-    return report
+    settings = {"step": "augment", "copies": copies, "seed": seed, "split": split}
+    return derive(source, target, settings, work, tick, ray)
 
 
 def vary(rng: np.random.Generator, picture: Image, record: Record) -> tuple[Image, Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateloop import geometry
-from plateloop.data_preparation.convert import apart
-from plateloop.data_preparation.formats import manifest
-from plateloop.data_preparation.manifest import Plate, Record, write_manifest
-from plateloop.data_preparation.parallel import each
+from plateloop.data_preparation.derive import Derived, derive
+from plateloop.data_preparation.manifest import Plate, Record
 from plateloop.data_preparation.pictures import place
 from plateloop.data_preparation.report import Report
 from plateloop.errors import UserError
@@ -60,7 +58,8 @@ def crop_plates(
                 ),
             )
 
-    return _each(source, target, cut, tick, ray=ray)
+    settings = {"step": "crop plates", "margin": margin, "rectify": rectify, "least": least}
+    return _each(source, target, settings, cut, tick, ray=ray)
 
 
 def crop_vehicles(
@@ -91,7 +90,8 @@ def crop_vehicles(
             }
             yield picture, _part(record, picture).model_copy(update=found)
 
-    return _each(source, target, cut, tick, ray=ray)
+    settings = {"step": "crop vehicles", "margin": margin, "least": least}
+    return _each(source, target, settings, cut, tick, ray=ray)
 
 
 def resize(
@@ -118,12 +118,14 @@ def resize(
         side = max(record.width, record.height)
         return side == longest or (side < longest and not enlarge)
 
-    return _each(source, target, scaled, tick, fits, ray)
+    settings = {"step": "resize", "longest": longest, "enlarge": enlarge}
+    return _each(source, target, settings, scaled, tick, fits, ray)
 
 
 def _each(
     source: Path,
     target: Path,
+    settings: Mapping[str, object],
     make: Callable[[Record, Frame], Iterator[tuple[Image, Record]]],
     tick: Callable[[], None],
     copied: Callable[[Record], bool] | None = None,
@@ -131,37 +133,24 @@ def _each(
 ) -> Report:
     """Write what ``make`` makes of each record: crops are numbered behind the picture's name, and PNG; with
     ``copied`` there is one a record, under its name and in its kind, and those that it says are copied."""
-    apart(source, target)
-    report = Report()
-    source, target = source.absolute(), target.absolute()
-    target.mkdir(parents=True, exist_ok=True)
 
-    def work(record: Record) -> tuple[list[Record], dict[str, str]]:
+    def written(source: Path, target: Path, record: Record) -> Derived:
         if copied is not None and copied(record):
             place(source / record.file, target / record.file)
             return [record], {}
         own = Report()
         frame = own.attempt(record.file, _read, source / record.file)
-        written = []
+        records = []
         path = PurePosixPath(record.file)
         for number, (picture, found) in enumerate(make(record, frame) if frame is not None else ()):
             file = record.file if copied else str(path.with_name(f"{path.stem}_{number}.png"))
             (target / file).parent.mkdir(parents=True, exist_ok=True)
             bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
             (target / file).write_bytes(cv2.imencode(Path(file).suffix, bgr)[1].tobytes())
-            written.append(found.model_copy(update={"file": file}))
-        return written, own.skipped
+            records.append(found.model_copy(update={"file": file}))
+        return records, own.skipped
 
-    def made() -> Iterator[Record]:
-        for written, skipped in each(work, manifest.read(source, report), ray, [source, target]):
-            tick()
-            report.written += len(written)
-            for file, reason in skipped.items():
-                report.skip(file, reason)
-            yield from written
-
-    write_manifest(target, made())
-    return report
+    return derive(source, target, settings, written, tick, ray)
 
 
 def _read(path: Path) -> Frame:

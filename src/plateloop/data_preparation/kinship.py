@@ -5,13 +5,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from plateloop.data_preparation.checkpoint import continued, fingerprint
 from plateloop.data_preparation.formats import manifest
 from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.parallel import each
@@ -27,6 +30,7 @@ SCENE = 8
 CROP = 4
 
 _NOTHING = 2**64 - 1
+_HASH: TypeAdapter[int | None] = TypeAdapter(int | None)
 
 
 @dataclass(frozen=True)
@@ -106,13 +110,17 @@ def digest(*words: str) -> int:
 
 
 def gather(
-    folder: Path, report: Report, tick: Callable[[], None] = lambda: None, ray: str | None = None
+    folder: Path,
+    report: Report,
+    tick: Callable[[], None] = lambda: None,
+    ray: str | None = None,
+    journal: Path | None = None,
 ) -> Clues:
     """The clues of the manifest dataset ``folder``; every picture is decoded once, on all cores (or, with
-    ``ray``, those of a cluster).
+    ``ray``, those of a cluster), unless its hash is in the file ``journal``, where hashes are kept.
 
     Records that are malformed or lack their picture go into ``report``. Raises UserError where there is no
-    manifest.
+    manifest, and where the journal is of other data.
     """
     place = folder.absolute()
     files: list[str] = []
@@ -138,7 +146,14 @@ def gather(
 
     hashes = array("Q")
     unseen = []
-    for found in each(hash_file, look(manifest.read(folder, report)), ray, [place]):
+    pictures = look(manifest.read(folder, report))
+    hashed = partial(each, hash_file, ray=ray, folders=[place])
+    if journal is None:
+        answers = hashed(pictures)
+    else:
+        plan = {"step": "hash", "data": fingerprint(folder)}
+        answers = continued(journal, plan, pictures, hashed, _HASH)
+    for found in answers:
         if found is None:
             unseen.append(files[len(hashes)])
         hashes.append(found or 0)

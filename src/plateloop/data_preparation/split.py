@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plateloop.data_preparation.checkpoint import JOURNAL
 from plateloop.data_preparation.convert import apart
 from plateloop.data_preparation.formats import manifest
 from plateloop.data_preparation.kinship import Clues, digest, gather
@@ -156,7 +157,7 @@ def split(
 
     With ``folds``, ``target`` gets the datasets ``fold-1``, ``fold-2``…, each with that fold as ``val`` and
     the others as ``train``; ``test`` is the same in all, and their pictures are links of the first's. ``ray``
-    is the address of a cluster that compares the pictures.
+    is the address of a cluster that compares the pictures. Broken off, it goes on with those compared.
 
     Raises UserError for shares that leave nothing to train on, fewer than 2 folds, or folders within each
     other.
@@ -165,7 +166,7 @@ def split(
         raise UserError("val and test must be shares that leave something to train on, and folds 2 to 100")
     apart(source, target)
     report = Report()
-    clues = gather(source, report, tick, ray)
+    clues = gather(source, report, tick, ray, target / JOURNAL)
     sides = assign(clues, val, test, seed, folds, keep)
     strata: dict[tuple[str, str], Counter[str]] = {name: Counter() for name in clues.stratum_names}
     for side, stratum in zip(sides, clues.strata.tolist(), strict=True):
@@ -179,6 +180,7 @@ def split(
             _write(source, origin, target / f"fold-{number}", renamed, link or number > 1)
     else:
         _write(source, source, target, sides, link)
+    (target / JOURNAL).unlink()
     report.written = len(sides)
     return Outcome(report, Counter(sides), strata, clues.unseen)
 

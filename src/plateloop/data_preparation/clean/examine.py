@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +17,10 @@ from plateloop.data_preparation.clean.files import Looked, look
 from plateloop.data_preparation.clean.finding import Finding
 from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.parallel import PARCEL, each
+from plateloop.runtime.card import Task, card_path
 from plateloop.runtime.cascade import Cascade
+
+_TASKS: tuple[Task, ...] = ("tcnet", "lpdnet", "lprnet")
 
 
 class CleanConfig(BaseModel):
@@ -45,15 +49,19 @@ class Networks:
 
     def load(self) -> Cascade:
         """The cascade, which looks for what is ever so faint. Raises UserError where it cannot be loaded."""
-        return Cascade.load(self.device, self.threads, self.weights, FAINT, ("tcnet", "lpdnet", "lprnet"))
+        return Cascade.load(self.device, self.threads, self.weights, FAINT, _TASKS)
+
+    def digest(self) -> str:
+        """A digest of the cards, and with them of the networks."""
+        cards = [card_path(task, self.weights).read_bytes() for task in _TASKS]
+        return hashlib.blake2b(b"".join(cards), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A record, 64 bits of its file's bytes and its picture's perceptual hash (0 for none), all that is wrong
-    with it, and which of its upright plates lpdnet sees lying."""
+    """Of a record: 64 bits of its file's bytes and its picture's perceptual hash (0 for none), all that is
+    wrong with it, and which of its upright plates lpdnet sees lying."""
 
-    record: Record
     content: int
     shape: int
     findings: tuple[Finding, ...]
@@ -62,30 +70,28 @@ class Examined:
 
 def examine(
     folder: Path,
-    records: Iterator[Record],
     config: CleanConfig,
-    networks: Networks | None = None,
-    ray: str | None = None,
-) -> Iterator[Examined]:
-    """Each of the ``records`` of ``folder``, in order; few pictures are in memory at a time.
+    networks: Networks | None,
+    ray: str | None,
+    batches: Iterator[list[Record]],
+) -> Iterator[list[Examined]]:
+    """The records of ``folder`` in order, in ``batches`` of ``config.batch``; few pictures are in memory.
 
     Pictures are decoded on all cores. With ``ray``, the address of a cluster, its cores do all of it, each
     with networks of its own on the processor.
     """
     if ray is None:
         cascade = networks.load() if networks is not None else None
-        looked = each(partial(look, folder), records, threads=config.threads)
+        looked = each(partial(look, folder), chain.from_iterable(batches), threads=config.threads)
         while batch := list(islice(looked, config.batch)):
-            yield from _examined(batch, config, cascade, networks)
+            yield _examined(batch, config, cascade, networks)
         return
     folders = [folder.absolute()]
     if networks is not None:
         networks = replace(networks, threads=1, weights=networks.weights and networks.weights.absolute())
         folders += [networks.weights] if networks.weights else []
-    batches = iter(lambda: list(islice(records, config.batch)), [])
     work = partial(_work, folders[0], config, networks)
-    for done in each(work, batches, ray, folders, max(1, PARCEL // config.batch)):
-        yield from done
+    yield from each(work, batches, ray, folders, max(1, PARCEL // config.batch))
 
 
 def check_record(record: Record, least_height: float) -> Iterator[Finding]:
@@ -120,7 +126,7 @@ def _examined(
             findings[row] += said
             lying[row] = frozenset(upset)
     return [
-        Examined(item.record, item.content, item.shape, tuple(found), seen)
+        Examined(item.content, item.shape, tuple(found), seen)
         for item, found, seen in zip(looked, findings, lying, strict=True)
     ]
 

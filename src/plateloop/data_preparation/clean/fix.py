@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from plateloop.data_preparation.checkpoint import MADE, begin, finish, outcome, own
 from plateloop.data_preparation.clean import boxes, corners, texts
 from plateloop.data_preparation.clean.finding import KINDS
 from plateloop.data_preparation.clean.inspect import Inspection
@@ -15,6 +16,7 @@ from plateloop.data_preparation.convert import apart
 from plateloop.data_preparation.manifest import NAME, Record, read_manifest, write_manifest
 from plateloop.data_preparation.pictures import place
 from plateloop.errors import UserError
+from plateloop.files import atomic
 
 JOURNAL = "quarantine.json"
 
@@ -42,6 +44,18 @@ def mend(record: Record, lying: Collection[int] = ()) -> Record:
     return texts.mend(corners.mend(boxes.mend(record)))
 
 
+def check(source: Path, target: Path, quarantine: Path | None = None) -> None:
+    """Raise UserError for folders within each other, a ``target`` of other data, a ``quarantine`` in use."""
+    apart(source, target)
+    if (target / NAME).exists() and not own(target):
+        raise UserError(f"{target}: holds a dataset already; choose a new folder")
+    if quarantine is not None:
+        apart(source, quarantine)
+        apart(target if target.exists() else source, quarantine)
+        if not own(target) and quarantine.exists() and any(quarantine.iterdir()):
+            raise UserError(f"{quarantine}: not empty; undo it first, or choose another folder")
+
+
 def fix(
     source: Path,
     target: Path,
@@ -53,18 +67,19 @@ def fix(
     """Write ``source`` to ``target``, mended, without what is `Kind.cure` "remove".
 
     With ``quarantine``, that and the pictures with findings of ``kinds`` (those that are `Kind.quarantine`
-    where None) are written there, as a dataset with a journal for `undo`.
+    where None) are written there, as a dataset with a journal for `undo`. Broken off, it can be called again;
+    finished, it changes nothing.
 
-    Raises UserError where folders lie within each other or ``quarantine`` holds something.
+    Raises UserError as `check` does, and where ``target`` was made of something else.
     """
-    apart(source, target)
-    if quarantine is not None:
-        apart(source, quarantine)
-        apart(target if target.exists() else source, quarantine)
-        if quarantine.exists() and any(quarantine.iterdir()):
-            raise UserError(f"{quarantine}: not empty; undo it first, or choose another folder")
+    check(source, target, quarantine)
     doubtful = {name for name, kind in KINDS.items() if kind.quarantine} if kinds is None else set(kinds)
     removed = {name for name, kind in KINDS.items() if kind.cure == "remove"}
+    away = None if quarantine is None else str(quarantine.resolve())
+    plan = found.plan | {"step": "clean --fix", "quarantine": away, "kind": sorted(doubtful)}
+    if (said := outcome(target, plan)) is not None:
+        return Fixed(**said)
+    begin(target, plan)
     done = Fixed()
     held: list[Record] = []
     before: list[int] = []
@@ -93,8 +108,10 @@ def fix(
     if quarantine is not None:
         write_manifest(quarantine, held)
         journal = {"from": str(target.resolve()), "before": before}
-        (quarantine / JOURNAL).write_text(json.dumps(journal), encoding="utf-8")
+        with atomic(quarantine / JOURNAL) as path:
+            path.write_text(json.dumps(journal), encoding="utf-8")
         done.quarantined = len(held)
+    finish(target, plan, asdict(done))
     return done
 
 
@@ -131,5 +148,7 @@ def undo(quarantine: Path) -> int:
             following = next(rest, None)
 
     write_manifest(target, merged())
+    # It is no longer what `fix` made.
+    (target / MADE).unlink(missing_ok=True)
     shutil.rmtree(quarantine)
     return len(held)

@@ -14,6 +14,7 @@ from plateloop.data_preparation.clean.finding import KINDS, Finding, boxes_of
 from plateloop.data_preparation.clean.inspect import Inspection
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
+from plateloop.files import atomic
 from plateloop.frame import read_image
 from plateloop.types import Box, Image
 
@@ -48,7 +49,7 @@ def write_page(path: Path, source: Path, found: Inspection) -> None:
     records = {r.file: r for r in read_manifest(source, lambda *_: None) if r.file in wanted}
     path.parent.mkdir(parents=True, exist_ok=True)
     total = sum(found.counts.values())
-    with path.open("w", encoding="utf-8") as out:
+    with atomic(path) as partial, partial.open("w", encoding="utf-8") as out:
         out.write('<!doctype html><html lang="en"><meta charset="utf-8">')
         out.write('<meta name="viewport" content="width=device-width, initial-scale=1">')
         out.write(f"<title>Cleaning {escape(source.name)}</title><style>{_STYLE}</style>")

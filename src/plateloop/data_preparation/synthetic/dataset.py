@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import cv2
 import numpy as np
+from pydantic import TypeAdapter
 
 from plateloop.cores import cores
-from plateloop.data_preparation.manifest import NAME, Plate, Record, dump, write_manifest
+from plateloop.data_preparation.checkpoint import JOURNAL, continued, finish, outcome
+from plateloop.data_preparation.manifest import Plate, Record, write_manifest
 from plateloop.data_preparation.parallel import each
 from plateloop.data_preparation.synthetic.degrade import degrade
 from plateloop.data_preparation.synthetic.glyphs import ENVIRONMENT, glyph_set
@@ -21,15 +23,12 @@ from plateloop.data_preparation.synthetic.plate import PlateImage
 from plateloop.data_preparation.synthetic.render import render
 from plateloop.data_preparation.synthetic.style import load_styles
 from plateloop.errors import UserError
-from plateloop.files import atomic
 
 SOURCE = "plateloop-synthetic"
 
-PLAN = "synth.json"
-"""Holds what was asked for, so that the same words go on where they were."""
-
 # Plates that are rendered, and done again, together.
 _SPAN = 50
+_KIND = TypeAdapter(list[Record])
 
 
 def make(
@@ -76,33 +75,18 @@ def _record(plate: PlateImage, name: str) -> Record:
 
 def _render(
     folder: Path, seed: int, style: str | None, clean: bool, atlas: str | None, span: tuple[int, int]
-) -> int:
-    """Write the plates of a span and, once all are there, their records; returns how many. What an earlier
-    run has finished is left as it is."""
-    part = _part(folder, span)
-    if not part.exists():
-        records = []
-        for index in range(*span):
-            plate = make(seed, index, style, clean, atlas)
-            name = f"plates/{index // 1000:04d}/{index:07d}.webp"
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            code = cv2.imencode(".webp", plate.image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 95])[1]
-            path.write_bytes(code.tobytes())
-            records.append(f"{dump(_record(plate, name))}\n")
-        with atomic(part) as path:
-            path.write_text("".join(records), encoding="utf-8")
-    return span[1] - span[0]
-
-
-def _part(folder: Path, span: tuple[int, int]) -> Path:
-    return folder / "plates" / f".{span[0]:07d}-{span[1]:07d}.jsonl"
-
-
-def _records(folder: Path, spans: list[tuple[int, int]]) -> Iterator[Record]:
-    for span in spans:
-        for line in _part(folder, span).read_text(encoding="utf-8").splitlines():
-            yield Record.model_validate_json(line)
+) -> list[Record]:
+    """Write the plates of a span; returns their records."""
+    records = []
+    for index in range(*span):
+        plate = make(seed, index, style, clean, atlas)
+        name = f"plates/{index // 1000:04d}/{index:07d}.webp"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        code = cv2.imencode(".webp", plate.image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 95])[1]
+        path.write_bytes(code.tobytes())
+        records.append(_record(plate, name))
+    return records
 
 
 def synthesize(
@@ -125,40 +109,35 @@ def synthesize(
     folder = folder.absolute()
     atlas = os.environ.get(ENVIRONMENT) and str(Path(os.environ[ENVIRONMENT]).absolute())
     glyph_set(atlas)
-    plan = {"count": count, "seed": seed, "style": style, "clean": clean, "glyphs": atlas}
-    begun, finished = folder / PLAN, (folder / NAME).exists()
-    if begun.exists() and json.loads(begun.read_text(encoding="utf-8")) != plan:
-        raise UserError(
-            f"{folder}: holds plates of another count, seed, style or glyph atlas; choose a new folder"
-        )
-    if finished and not begun.exists():
-        raise UserError(f"{folder}: holds a dataset already; choose a new folder")
-    if finished:
+    plan = {"step": "synth", "count": count, "seed": seed, "style": style, "clean": clean, "glyphs": atlas}
+    if outcome(folder, plan) is not None:
         yield count
         return
-    (folder / "plates").mkdir(parents=True, exist_ok=True)
-    begun.write_text(json.dumps(plan) + "\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
     spans = [(first, min(first + _SPAN, count)) for first in range(0, count, _SPAN)]
-    done = 0
+    workers = min(workers or cores(), len(spans))
     folders = [folder, *([Path(atlas).parent] if atlas else [])]
-    work = partial(_render, folder, seed, style, clean, atlas)
-    for number in _spread(work, spans, workers, ray, folders):
-        done += number
+    work = partial(_spread, partial(_render, folder, seed, style, clean, atlas), workers, ray, folders)
+
+    def rendered() -> Iterator[list[Record]]:
+        return continued(folder / JOURNAL, plan, iter(spans), work, _KIND)
+
+    done = 0
+    for records in rendered():
+        done += len(records)
         yield done
-    write_manifest(folder, _records(folder, spans))
-    for span in spans:
-        _part(folder, span).unlink()
+    write_manifest(folder, chain.from_iterable(rendered()))
+    finish(folder, plan, {"written": done})
 
 
 def _spread(
-    work: Callable[[tuple[int, int]], int],
-    spans: list[tuple[int, int]],
+    work: Callable[[tuple[int, int]], list[Record]],
     workers: int,
     ray: str | None,
     folders: list[Path],
-) -> Iterator[int]:
+    spans: Iterator[tuple[int, int]],
+) -> Iterator[list[Record]]:
     """``work`` on each span: rendering holds Python's lock, so that it takes processes to use all cores."""
-    workers = min(workers or cores(), len(spans))
     if ray is not None:
         yield from each(work, spans, ray, folders, parcel=1)
     elif workers == 1:
