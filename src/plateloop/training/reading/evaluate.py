@@ -7,14 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from plateloop.data_preparation.synthetic.render import render
 from plateloop.geometry import expand_corners, homography
 from plateloop.networks.ctc import MAX_LENGTH
 from plateloop.networks.lprnet import HEIGHT, WIDTH
@@ -241,8 +239,7 @@ def evaluate_reader(data: Path, card_path: Path | None, split: str, device: str,
     session = Session(card_path or package_card("lprnet"), device)
     plates = load_real([data / "crops", data / "frames"], split)
     evaluation = evaluate(session, plates, session.card, split)
-    metrics = evaluation.metrics | compare_rectified(session, session.card, partial(render, margin=0.0))
-    print_metrics(metrics)
+    print_metrics(evaluation.metrics)
     if out is not None:
-        save_evaluation(evaluation, metrics, plates, out)
-    return metrics
+        save_evaluation(evaluation, evaluation.metrics, plates, out)
+    return evaluation.metrics
