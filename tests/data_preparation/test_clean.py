@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
 from plateloop.data_preparation.clean import boxes, corners, texts
 from plateloop.data_preparation.clean.disagreement import (
@@ -24,7 +25,7 @@ from plateloop.data_preparation.clean.disagreement import (
     seen_lying,
 )
 from plateloop.data_preparation.clean.examine import CleanConfig, check_record
-from plateloop.data_preparation.clean.files import look
+from plateloop.data_preparation.clean.files import damage, look
 from plateloop.data_preparation.clean.fix import fix, mend, undo
 from plateloop.data_preparation.clean.inspect import inspect
 from plateloop.data_preparation.clean.page import write_page
@@ -188,6 +189,30 @@ def test_the_end_of_a_thumbnail_is_not_the_pictures() -> None:
     outer = whole[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + whole[2:]
     assert parse(outer).whole
     assert not parse(outer[:-10]).whole
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_that_is_damaged_inside_is_told(tmp_path: Path, progressive: int) -> None:
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    whole = cv2.imencode(".jpg", picture(1, 640, 480), options)[1].tobytes()
+    assert damage(whole) is None
+    code = whole.index(b"\xff\xda") + 14
+    places = np.random.default_rng(2).integers(code, len(whole) - 512, 40).tolist()
+    damaged = [whole[:place] + bytes(512) + whole[place + 512 :] for place in places]
+    assert sum(damage(data) is not None for data in damaged) > 32
+    (tmp_path / "a.jpg").write_bytes(damaged[0])
+    looked = look(tmp_path, record(file="a.jpg", width=640, height=480))
+    assert [finding.kind for finding in looked.findings] == ["damaged"]
+    assert looked.frame is not None and looked.findings[0].reason.startswith("Corrupt JPEG data")
+
+
+def test_other_pictures_are_not_called_damaged(tmp_path: Path) -> None:
+    inks = PillowImage.fromarray(picture(1)).convert("CMYK")
+    inks.save(tmp_path / "inks.jpg")
+    assert damage((tmp_path / "inks.jpg").read_bytes()) is None
+    # More after the picture's end, as phones put it there.
+    assert damage(cv2.imencode(".jpg", picture(1))[1].tobytes() + bytes(999)) is None
+    assert damage(cv2.imencode(".png", picture(1))[1].tobytes()) is None
 
 
 @pytest.fixture

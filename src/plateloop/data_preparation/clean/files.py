@@ -1,13 +1,15 @@
-"""Files: pictures that are missing, damaged, cut off, or of another size than they should be."""
+"""Files: pictures that are missing, cut off, damaged, or of another size than they should be."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from plateloop.data_preparation.clean.finding import Finding
 from plateloop.data_preparation.manifest import Record
@@ -46,7 +48,28 @@ def look(folder: Path, record: Record) -> Looked:
         return Looked(record, None, content, 0, (Finding("unreadable", record.file, reason),))
     shape = perceptual_hash(np.asarray(cv2.cvtColor(frame.rgb(), cv2.COLOR_RGB2GRAY), np.uint8))
     found: tuple[Finding, ...] = ()
+    if (fault := damage(data)) is not None:
+        found = (Finding("damaged", record.file, fault),)
     if (frame.width, frame.height) != (record.width, record.height):
         reason = f"{frame.width} × {frame.height}, by the manifest {record.width} × {record.height}"
-        found = (Finding("size", record.file, reason),)
+        found = (*found, Finding("size", record.file, reason))
     return Looked(record, frame, content, shape, found)
+
+
+def damage(data: bytes) -> str | None:
+    """The first thing in a JPEG file that libjpeg-turbo has to guess at, where OpenCV fills in grey and goes on;
+    None where there is none, and for other files."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+
+    def decode(strict: bool) -> None:
+        # An eighth of the size: the code is read through, which is where damage shows, the rest is saved.
+        simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8, strict=strict)
+
+    try:
+        decode(strict=True)
+    except ValueError as error:
+        with suppress(ValueError):
+            decode(strict=False)
+            return " ".join(str(error).split())
+    return None

@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {
     "missing": Kind("records without a picture", "remove"),
     "unreadable": Kind("pictures that cannot be decoded", "remove", True),
     "truncated": Kind("pictures that are cut off", "remove", True),
+    "damaged": Kind("JPEGs that are damaged inside", quarantine=True),
     "size": Kind("pictures of another size than the manifest says", quarantine=True),
     "duplicate": Kind("the same file and labels again", "remove", True),
     "relabelled": Kind("the same file again, with other labels", quarantine=True),
