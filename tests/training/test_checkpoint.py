@@ -18,6 +18,7 @@ from plateloop.training.checkpoint import export_checkpoint
 from plateloop.training.color.data import LABELS
 from plateloop.training.color.train import ColorConfig
 from plateloop.training.export import parameters_of
+from plateloop.training.live import Live
 from plateloop.training.reading.train import ReaderConfig
 from plateloop.training.settings import as_yaml
 
@@ -43,6 +44,11 @@ def test_a_checkpoint_becomes_what_the_network_gives(network: str, tmp_path: Pat
     with torch.inference_mode():
         expected = module(torch.from_numpy(picture).permute(0, 3, 1, 2).float() / 255)["logits"].numpy()
     np.testing.assert_allclose(session(picture)["logits"], expected, atol=1e-4)
+    live = Live(module, session.card, torch.device("cpu"))
+    np.testing.assert_allclose(live(picture)["logits"], expected, atol=1e-5)
+    assert {name: value.shape for name, value in live(picture[:0]).items()} == {
+        name: value.shape for name, value in session(picture[:0]).items()
+    }
     assert session.card.training.minutes == 1.5
     # A finished run's card, calibrated and measured, is taken over.
     finished = session.card.model_copy(update={"temperature": 0.7})

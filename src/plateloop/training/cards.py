@@ -1,4 +1,4 @@
-"""How cards of lprnet and colornet come to be: planned before training, exported with the weights after."""
+"""How cards come to be: planned before training, exported with the weights after."""
 
 from __future__ import annotations
 

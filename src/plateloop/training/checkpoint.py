@@ -9,11 +9,13 @@ from torch import nn
 
 from plateloop.errors import UserError
 from plateloop.networks.colornet import SIDE, ColorNet
+from plateloop.networks.detector import Detector
 from plateloop.networks.lprnet import HEIGHT, WIDTH, LPRNet
 from plateloop.runtime.card import Card, load_card, save_card
 from plateloop.training.color import train as train_color
 from plateloop.training.color.data import LABELS
 from plateloop.training.detection import train as train_detector
+from plateloop.training.detection.config import default
 from plateloop.training.export import export_onnx
 from plateloop.training.reading import train as train_reader
 from plateloop.training.saved import read_checkpoint
@@ -27,10 +29,6 @@ def export_checkpoint(network: str, checkpoint: Path, out: Path) -> Path:
     calibration, metrics) where it is of these weights. Raises UserError where a file is missing or is of
     another network.
     """
-    card = out / f"{network}.yaml"
-    if network in ("tcnet", "lpdnet"):
-        train_detector.export_checkpoint(network, checkpoint, out)
-        return card
     state = read_checkpoint(checkpoint)
     if "meaning" not in state:
         raise UserError(f"{checkpoint}: does not say what its outputs mean; continue its run for one step")
@@ -41,7 +39,7 @@ def export_checkpoint(network: str, checkpoint: Path, out: Path) -> Path:
         raise UserError(f"{checkpoint}: not a checkpoint of {network}") from None
     out.mkdir(parents=True, exist_ok=True)
     sha256 = export_onnx(module, example, draft.outputs, out / f"{network}.onnx")
-    finished = checkpoint.parent / f"{network}.yaml"
+    card, finished = out / f"{network}.yaml", checkpoint.parent / f"{network}.yaml"
     if finished.is_file() and (shipped := load_card(finished)).sha256 == sha256:
         save_card(shipped, card)
         return card
@@ -51,7 +49,12 @@ def export_checkpoint(network: str, checkpoint: Path, out: Path) -> Path:
 
 
 def _untrained(network: str, config: Path, meaning: tuple[str, ...]) -> tuple[nn.Module, Card, torch.Tensor]:
-    """The module of lprnet or colornet, its card without weights and data, and an example of its input."""
+    """The module of ``network``, its card without weights and data, and an example of its input."""
+    if network in ("tcnet", "lpdnet"):
+        detector = settle(default(network), config)
+        draft = train_detector.describe(network, detector, (), None)
+        example = torch.rand(2, 3, detector.network.height, detector.network.width)
+        return Detector(detector.network), draft, example
     if network == "lprnet":
         reader = settle(train_reader.ReaderConfig(), config)
         draft = train_reader.describe(meaning, reader, (), 0, None)

@@ -14,8 +14,9 @@ import torch
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle, write_manifest
 from plateloop.errors import UserError
 from plateloop.runtime.card import load_card, onnx_path
+from plateloop.training.checkpoint import export_checkpoint
 from plateloop.training.detection.evaluate import Metrics, evaluate_detector
-from plateloop.training.detection.train import export_checkpoint, train_detector
+from plateloop.training.detection.train import train_detector
 
 COLORS = {"car": (210, 60, 60), "bus": (60, 90, 220)}
 QUIET = [
@@ -89,7 +90,7 @@ def test_tcnet_learns_boxes_and_ships_them(vehicles: tuple[Path, Metrics]) -> No
     assert report["val/all"]["car_ap50"] > 0.8 and report["val/all"]["bus_ap50"] > 0.8
     first, last = losses(run)
     assert last < 0.7 * first
-    card = load_card(run / "best.yaml")
+    card = load_card(run / "tcnet.yaml")
     assert card.labels == ("car", "bus") and card.metrics["val/all"] == report["val/all"]
     assert card.training.sources == {"drawn": "none needed"}
     assert (run / "samples.png").stat().st_size > 1000
@@ -98,9 +99,9 @@ def test_tcnet_learns_boxes_and_ships_them(vehicles: tuple[Path, Metrics]) -> No
 
 def test_a_checkpoint_exports_to_what_was_shipped(vehicles: tuple[Path, Metrics], tmp_path: Path) -> None:
     run, _ = vehicles
-    again = export_checkpoint("tcnet", run / "last.pt", tmp_path)
-    assert again == load_card(run / "best.yaml").model_copy(update={"onnx": "tcnet.onnx"})
-    assert load_card(tmp_path / "tcnet.yaml") == again and onnx_path(tmp_path / "tcnet.yaml", again).is_file()
+    path = export_checkpoint("tcnet", run / "last.pt", tmp_path)
+    again = load_card(path)
+    assert again == load_card(run / "tcnet.yaml") and onnx_path(path, again).is_file()
     with pytest.raises(UserError, match=r"none\.pt"):
         export_checkpoint("tcnet", run / "none.pt", tmp_path)
 
@@ -111,9 +112,9 @@ def test_training_goes_on_from_a_shipped_graph(
     # Its norms were folded away: a few steps at a low rate must keep what was learnt.
     run, report = vehicles
     overrides = [*QUIET, *LABELS, "loop.steps=10", "loop.learning_rate=1e-5"]
-    further = train_detector("tcnet", data, tmp_path, overrides=overrides, start_from=run / "best.onnx")
+    further = train_detector("tcnet", data, tmp_path, overrides=overrides, start_from=run / "tcnet.onnx")
     assert further["val/all"]["ap50"] > report["val/all"]["ap50"] - 0.1
-    assert load_card(tmp_path / "best.yaml").training.started_from == load_card(run / "best.yaml").sha256
+    assert load_card(tmp_path / "tcnet.yaml").training.started_from == load_card(run / "tcnet.yaml").sha256
 
 
 def test_lpdnet_learns_plates_and_is_measured_in_the_cascade(
@@ -123,7 +124,7 @@ def test_lpdnet_learns_plates_and_is_measured_in_the_cascade(
     overrides = [*QUIET, "loop.steps=200", "copies=0", "plates.turn=0", "plates.perspective=0"]
     report = train_detector("lpdnet", data, run, overrides=overrides)
     assert report["val/all"]["ap50"] > 0.8
-    assert load_card(run / "best.yaml").outputs == ("boxes", "scores", "corners")
+    assert load_card(run / "lpdnet.yaml").outputs == ("boxes", "scores", "corners")
     export_checkpoint("tcnet", vehicles[0] / "last.pt", tmp_path)
     export_checkpoint("lpdnet", run / "last.pt", tmp_path)
     measured = evaluate_detector("lpdnet", data, tmp_path / "lpdnet.yaml", "val", "cpu", tmp_path / "out")

@@ -27,7 +27,7 @@ from plateloop.training.color.evaluate import (
     print_metrics,
     save_evaluation,
 )
-from plateloop.training.live import predictor
+from plateloop.training.live import Live
 from plateloop.training.loop import LoopConfig, Losses, fit, pick_device, seed_everything
 from plateloop.training.pictures import captioned
 from plateloop.training.reading.damage import Damage, dirty, lit, recorded
@@ -233,7 +233,7 @@ def train_color(
     draft = describe(data, config, len(train), weights)
 
     def judge(model: nn.Module) -> dict[str, float]:
-        metrics, _ = evaluate(predictor(model, place), val, draft, "val")
+        metrics, _ = evaluate(Live(model, draft, place), val, draft, "val")
         return {name[4:]: round(value["right"], 4) for name, value in metrics.items()}
 
     first = out / "first" if config.street else out

@@ -117,7 +117,7 @@ def prune(
     weights = out / "pruned.pt"
     torch.save({"average": module.state_dict(), "meaning": list(meaning), "pruned": True}, weights)
     _train(network, data, out / "run", device, [f"loop.minutes={minutes}", *assignments], weights)
-    trained = out / "run" / ("best.yaml" if network in ("tcnet", "lpdnet") else f"{network}.yaml")
+    trained = out / "run" / f"{network}.yaml"
     finished = load_card(trained)
     graph = onnx_path(trained, finished).read_bytes()
     (out / f"{network}.onnx").write_bytes(graph)

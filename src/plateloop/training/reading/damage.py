@@ -135,8 +135,8 @@ def _grey(device: torch.device) -> Tensor:
 
 
 def crop_shapes(two_rows: int, count: int, damage: Damage) -> tuple[Tensor, Tensor]:
-    """Least heights in pixels, and widths over heights, of crops as a camera sees them: (``count``,) each, the
-    first ``two_rows`` of plates with two rows.
+    """Least heights in pixels, and widths over heights, of crops as a camera sees them: (``count``,) each,
+    the first ``two_rows`` of plates with two rows.
 
     Two rows share the height, so that their characters are half as high, and their crops are about half as
     wide: a camera's pixels are square, those of the network's input are not.

@@ -27,7 +27,7 @@ from plateloop.runtime.card import Card, Input, save_card
 from plateloop.runtime.session import Session
 from plateloop.training.cache import Arrays, cached, digest
 from plateloop.training.cards import export_with_card, plan
-from plateloop.training.live import predictor
+from plateloop.training.live import Live
 from plateloop.training.loop import LoopConfig, Losses, fit, pick_device, seed_everything
 from plateloop.training.pictures import captioned
 from plateloop.training.reading.batches import Batch, Mix, ReadingBatches
@@ -217,7 +217,7 @@ def train_reader(
     print(f"{len(real)} real plates in {time.monotonic() - began:.0f} s, {len(regions)} regions", flush=True)
 
     def judge(model: nn.Module) -> dict[str, float]:
-        found = evaluate(predictor(model, place), val, draft, "val").metrics
+        found = evaluate(Live(model, draft, place), val, draft, "val").metrics
         return {name[4:]: round(value["exact"], 4) for name, value in found.items() if "exact" in value}
 
     workers = config.workers or min(16, max(1, (os.cpu_count() or 2) // 2))
