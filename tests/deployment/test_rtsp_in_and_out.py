@@ -92,7 +92,8 @@ def test_options_that_contradict_one_another_are_one_line(passing_cars: Path, tm
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("output.rtsp=:8554", "expected [HOST]:PORT/PATH"),
+        ("output.rtsp=:8554", "expected [USER:PASSWORD@][HOST]:PORT/PATH"),
+        ("output.rtsp=u:s3cret@:8554", "expected [USER:PASSWORD@][HOST]:PORT/PATH"),
         ("output.rtsp=rtsp://u:s3cret@host", "expected rtsp://HOST:PORT/PATH"),
         ("output.tiler.width=641", "multiple of 2"),
         ("output.tiler.hight=3", "did you mean height"),

@@ -17,11 +17,15 @@ import av
 import numpy as np
 import pytest
 
+from plateloop.deployment.config import load_config
 from plateloop.deployment.encoded import Codec, Unit
 from plateloop.deployment.encoder import Encoder, EncoderConfig, to_i420
+from plateloop.deployment.show import show
 from plateloop.deployment.sinks import rtsp
 from plateloop.deployment.sinks.rtsp import Rtsp, parse_place
 from plateloop.deployment.sinks.rtsp_server import MISSING
+from plateloop.deployment.sinks.tiled import Tiled
+from plateloop.deployment.tiler import TilerConfig
 from plateloop.errors import UserError
 
 SIZE = (320, 180)
@@ -127,6 +131,49 @@ def test_clients_play_it_by_tcp_and_udp_and_one_that_comes_late(codec: Codec) ->
     begun = time.monotonic()
     out.close()
     assert time.monotonic() - begun < 1
+
+
+def test_a_password_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.INFO),
+        closing(Rtsp("cam:s3cret%2F%40@127.0.0.1:0/plates", "h264", SIZE)) as out,
+        closing(Film(out)),
+    ):
+        (child,) = children(os.getpid(), "rtsp_server.py")
+        assert b"s3cret" not in Path(f"/proc/{child}/cmdline").read_bytes(), "anybody may see it"
+        for login in ("", "cam:s3cret@", "other:s3cret%2F%40@", "cam:s3cret@"):
+            with pytest.raises(av.error.HTTPUnauthorizedError):
+                played(out.url.replace("rtsp://", f"rtsp://{login}"))
+        for transport in ("tcp", "udp"):
+            assert len(played(out.url.replace("rtsp://", "rtsp://cam:s3cret%2F%40@"), 5, transport)) == 5
+        wait_for(lambda: len(caplog.records) > 2)
+    said = [record.getMessage() for record in caplog.records]
+    refused = f"{out.url}: a client at 127.0.0.1 was refused: "
+    assert said[0] == f"RTSP at {out.url}"
+    assert sorted(said[1:]) == [refused + "no password", refused + "wrong user or password"], "each once"
+    assert "s3cret" not in caplog.text and "cam" not in out.url
+
+
+def test_one_line_warns_of_what_everybody_may_watch(caplog: pytest.LogCaptureFixture) -> None:
+    for address, warned in [("0.0.0.0:0/a", True), ("u:p@0.0.0.0:0/a", False), (":0/a", False)]:
+        caplog.clear()
+        Rtsp(address, "h264", SIZE).close()
+        assert ["may watch" in record.getMessage() for record in caplog.records] == [True] * warned
+
+
+def test_who_comes_is_given_a_key_picture() -> None:
+    """The next one of its own accord would come in 100 s."""
+    tiler = TilerConfig(width=SIZE[0], height=SIZE[1], fps=10)
+    rare = EncoderConfig(preset="ultrafast", fragment_frames=1000)
+    with closing(Rtsp(":0/plates", "h264", SIZE)) as out:
+        tiled = Tiled(tiler, rare, [out], by_clock=True, key_wanted=out.key_wanted)
+        with closing(tiled):
+            tiled.begin([])
+            for _ in range(2):
+                with av.open(
+                    out.url, options={"rtsp_transport": "tcp", "fpsprobesize": "0"}, timeout=20
+                ) as seen:
+                    assert next(seen.decode(video=0)).key_frame
 
 
 def test_a_client_that_reads_nothing_disturbs_nobody() -> None:
@@ -254,9 +301,23 @@ def test_addresses() -> None:
     assert parse_place("0.0.0.0:554/a/b.c") == ("0.0.0.0", 554, "/a/b.c")
     assert (place := parse_place("[::1]:8554/x")) and place.url == "rtsp://[::1]:8554/x"
     assert parse_place("rtsp://user:word@host:8554/x") is None
-    with pytest.raises(UserError) as caught:
-        parse_place("rtsp://user:s3cret@host:8554")
-    assert "s3cret" not in str(caught.value)
+    assert parse_place("user:word@:8554/x") == ("127.0.0.1", 8554, "/x")
+    wrong = ("rtsp://user:s3cret@host:8554", "user:s3cret@host:8554", "user:s3cret@host/x",
+             "http://u:s3cret@h:1/x", "user:s3/cret@h:1/x", "user:s3@cret@h:1/x")  # fmt: skip
+    for text in wrong:
+        with pytest.raises(UserError) as caught:
+            parse_place(text)
+        assert "cret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_page_is_shown_without_the_password() -> None:
+    for place in (
+        "cam:s3cret@0.0.0.0:8554/plates",
+        "cam:s3cret@:8554/plates",
+        "cam:s3cret@[::1]:8554/plates",
+    ):
+        page = load_config(None, ["a.mp4"], environ={"PLATELOOP__OUTPUT__RTSP": place})
+        assert page.output.rtsp == place and f"rtsp: cam:***@{place[11:]}" in show(page)
 
 
 @pytest.fixture

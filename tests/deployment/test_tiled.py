@@ -1,5 +1,6 @@
 """All streams in one video: its times, its pictures, and that it is encoded once."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from plateloop.deployment.capture import Shot
 from plateloop.deployment.config import load_config
-from plateloop.deployment.encoded import Unit
+from plateloop.deployment.encoded import Codec, Unit
 from plateloop.deployment.pipeline import Pipeline
 from plateloop.deployment.sinks.mp4 import Mp4Config, Mp4Files
 from plateloop.deployment.sinks.tiled import Tiled
@@ -122,6 +123,29 @@ def test_pictures_come_out_at_once_where_they_are_watched(codec: str) -> None:
     late = time.monotonic() - begun - kept.units[-1].pts / 90_000
     tiled.close()
     assert kept.units[0].key and late < 0.4
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_key_pictures_are_given_who_asks_one_a_second_at_most(codec: Codec) -> None:
+    wanted = threading.Event()
+
+    class Asking(Kept):
+        def write(self, unit: Unit) -> None:
+            super().write(unit)
+            wanted.set()
+
+    kept, config = Asking(), Mp4Config(codec=codec, preset="ultrafast", fragment_frames=1000)
+    tiled = Tiled(TILER, config, [kept], by_clock=False, key_wanted=wanted)
+    tiled.begin(sources("a"))
+    for number in range(45):
+        tiled.write(shown(0, number, 10, 40 + number))
+    tiled.write(ended(0))
+    tiled.close()
+    keys = [unit.pts / 90_000 for unit in kept.units if unit.key]
+    assert len(keys) >= 3 and min(np.diff(keys)) >= 1
+    decoder = av.CodecContext.create({"h264": "h264", "h265": "hevc"}[codec], "r")
+    last = next(place for place in reversed(range(len(kept.units))) if kept.units[place].key)
+    assert decoder.decode(av.Packet(kept.units[last].data)) + decoder.decode(None), "a player begins with it"
 
 
 def test_a_gap_in_a_recording_is_one_in_the_video() -> None:

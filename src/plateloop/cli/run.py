@@ -70,8 +70,9 @@ def run(
     rtsp_out: Annotated[
         str | None,
         typer.Option(
-            metavar="[HOST]:PORT/PATH",
-            help="Serve all sources side by side by RTSP, or push them to rtsp://HOST:PORT/PATH.",
+            metavar="ADDRESS",
+            help="Serve all sources side by side by RTSP at [USER:PASSWORD@][HOST]:PORT/PATH, or push them "
+            "to rtsp://HOST:PORT/PATH.",
         ),
     ] = None,
     interval: Annotated[

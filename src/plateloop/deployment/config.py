@@ -59,8 +59,9 @@ class OutputConfig(BaseModel):
     tiler: TilerConfig = Field(default_factory=TilerConfig, description="see there")
     rtsp: str | None = Field(
         None,
-        description="RTSP of all streams side by side: [HOST]:PORT/PATH to serve at (for this machine alone "
-        "without a host), or rtsp://HOST:PORT/PATH of an RTSP server to push to; off unless given",
+        description="RTSP of all streams side by side: [USER:PASSWORD@][HOST]:PORT/PATH to serve at (without "
+        "a host for this machine alone), or rtsp://[USER:PASSWORD@]HOST:PORT/PATH of an RTSP server to push "
+        "to; off unless given",
     )
     pictures: bool = Field(False, description="write pictures of each event's plate and vehicle")
     picture: PicturesConfig = Field(

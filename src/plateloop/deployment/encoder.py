@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.deployment.encoded import CLOCK, Codec, Unit
@@ -61,6 +62,8 @@ class Encoder:
             "g": str(config.fragment_frames),
             # A fragment cannot tell a player to start late, as reordered frames would need.
             "bf": "0",
+            # A key picture that is asked for is one from which a decoder can begin.
+            "forced-idr": "1",
         }
         if at_once:
             options["tune"] = "zerolatency"
@@ -80,11 +83,16 @@ class Encoder:
         context.open()
         self._context = context
 
-    def encode(self, planes: Image, time_s: float) -> Iterator[Unit]:
-        """Encode an I420 picture (H·3/2, W) that is shown at ``time_s``; what comes out lags behind."""
+    def encode(self, planes: Image, time_s: float, key: bool = False) -> Iterator[Unit]:
+        """Encode an I420 picture (H·3/2, W) that is shown at ``time_s``; what comes out lags behind.
+
+        ``key``: others can begin to watch with it.
+        """
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = self._last = max(self._last + 1, round(time_s * CLOCK))
         frame.time_base = Fraction(1, CLOCK)
+        if key:
+            frame.pict_type = PictureType.I
         return self._units(frame)
 
     def flush(self) -> Iterator[Unit]:

@@ -90,8 +90,10 @@ def launch(config: PipelineConfig, events_to: TextIO | None = None) -> Iterator[
             sinks.append(Mp4(lambda n: video_path(folder, file_names(pipeline.sources)[n]), output.mp4))
         if output.overlay and output.layout != "streams":
             outlets.append(Mp4Files(folder / "tiled.mp4", output.tiler.size, output.mp4))
-        tiled = Tiled(output.tiler, output.mp4, outlets, _by_clock(config)) if outlets else None
-        if tiled is not None:
+        tiled = None
+        if outlets:
+            wanted = rtsp.key_wanted if rtsp is not None else None
+            tiled = Tiled(output.tiler, output.mp4, outlets, _by_clock(config), wanted)
             sinks.append(tiled)
         if output.pictures:
             sinks.append(Pictures(folder / "pictures", output.picture))

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from plateloop.deployment.encoded import Codec, Unit
 from plateloop.deployment.sinks.rtsp_server import HEADER, MISSING
 from plateloop.errors import UserError
 from plateloop.passwords import redact
-from plateloop.web import parse_address
+from plateloop.web import names_of, parse_address
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ class Place(NamedTuple):
 
 
 def parse_place(text: str) -> Place | None:
-    """Where to serve, of ``[HOST]:PORT/PATH``: this machine alone without a host; None of an ``rtsp://`` URL.
+    """Where to serve, of ``[USER:PASSWORD@][HOST]:PORT/PATH``; None of an ``rtsp://`` URL.
 
-    Raises UserError where it is neither.
+    Without a host it is this machine alone. Raises UserError, without the password, where it is neither.
     """
     if text.startswith("rtsp://"):
         try:
@@ -67,17 +67,26 @@ def parse_place(text: str) -> Place | None:
         if not known:
             raise UserError(f"{redact(text)}: not an RTSP address; expected rtsp://HOST:PORT/PATH")
         return None
-    address, slash, path = text.partition("/")
+    login, at, rest = text.rpartition("@")
+    shown = f"{login.partition(':')[0]}:***@{rest}" if at else text
+    if at and not re.fullmatch(r"[^\s:/?#@]+:[^\s:/?#@]+", login):
+        raise UserError(
+            f"{shown}: expected USER:PASSWORD@[HOST]:PORT/PATH; in them : / ? # @ are %3A %2F %3F %23 %40"
+        )
+    address, slash, path = rest.partition("/")
     if not re.fullmatch(r"[\w.-][\w./-]*", path, re.ASCII) or ":" not in address:
         raise UserError(
-            f"{redact(text)}: expected [HOST]:PORT/PATH to serve at, as :8554/plates, "
+            f"{shown}: expected [USER:PASSWORD@][HOST]:PORT/PATH to serve at, as :8554/plates, "
             "or rtsp://HOST:PORT/PATH of a server to push to"
         )
     return Place(*parse_address(address), slash + path)
 
 
 class Rtsp:
-    """The pictures of one encoder, for RTSP. Waits for nobody: what is not taken in time is dropped."""
+    """The pictures of one encoder, for RTSP. Waits for nobody: what is not taken in time is dropped.
+
+    ``key_wanted`` is set whenever somebody has come who can only begin with a key picture.
+    """
 
     def __init__(self, address: str, codec: Codec, size: tuple[int, int]) -> None:
         """Serve at, or push to ``address`` (see `parse_place`).
@@ -85,11 +94,17 @@ class Rtsp:
         Raises UserError where it cannot be served; a server to push to may come later.
         """
         place = parse_place(address)
+        self.key_wanted = threading.Event()
         self._child: _Child | None = None
         if place is not None:
-            self._child, self._command, self.url = _serve(place, codec)
-            self._line = ""
+            self.url, self._line = place.url, address.rpartition("@")[0]
+            self._child, self._command, self.url = _serve(place, codec, self._line, self._hear)
             log.info("RTSP at %s", self.url)
+            if not self._line and names_of(place.host) is None:
+                log.warning(
+                    "%s: whoever can reach it may watch; USER:PASSWORD@ before the host asks for a password",
+                    self.url,
+                )
         else:
             module = "plateloop.deployment.sinks.rtsp_push"
             self._command = [sys.executable, "-m", module, *map(str, size), codec]
@@ -138,7 +153,7 @@ class Rtsp:
             begun = time.monotonic()
             try:
                 if self._child is None:
-                    self._child = _Child(self._command, self._line)
+                    self._child = _Child(self._command, self._line, self._hear)
                     self._child.ready()
                 if told:
                     log.warning("%s: goes on; %d pictures were dropped so far", self.url, self.dropped)
@@ -159,6 +174,7 @@ class Rtsp:
     def _feed(self, child: _Child) -> None:
         # What waits is of the time before, and nobody can begin but with a key picture.
         stale, begun = self._queue.qsize(), False
+        self.key_wanted.set()
         while (unit := self._queue.get()) is not None and not self._over.is_set():
             stale -= 1
             begun = begun or (unit.key and stale < 0)
@@ -166,6 +182,14 @@ class Rtsp:
                 child.send(unit)
             else:
                 self._passed_over += 1
+
+    def _hear(self, word: str, rest: str) -> bool:
+        if word == "key":
+            self.key_wanted.set()
+        elif word == "refused":
+            address, _, why = rest.partition(" ")
+            log.warning("%s: a client at %s was refused: %s", self.url, address, why)
+        return word in ("key", "refused")
 
 
 class _ChildError(Exception):
@@ -177,22 +201,29 @@ class _ChildError(Exception):
 
 
 class _Child:
-    # The program at the other end of the pipe. ``line`` is what it is told before the first picture.
+    # The program at the other end of the pipe. ``line`` is what it is told before the first picture; ``hear``
+    # gets the first word and the rest of each line that it says once it is ready, and says if it knows that.
 
-    def __init__(self, command: Sequence[str], line: str = "") -> None:
+    def __init__(self, command: Sequence[str], line: str, hear: Callable[[str, str], bool]) -> None:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self._line = line
+        self._hear = hear
+        self._said = ""
+        self._listener = threading.Thread(target=self._listen, name="RTSP program", daemon=True)
 
     def ready(self) -> str:
         # What it says once it is.
-        assert self._process.stdout is not None
-        if self._line:
-            self._write(f"{self._line}\n".encode())
-        word, _, rest = self._process.stdout.readline().decode(errors="replace").strip().partition(" ")
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(OSError):
+            self._process.stdin.write(f"{self._line}\n".encode())
+            self._process.stdin.flush()
+        said = self._process.stdout.readline().decode(errors="replace").strip()
+        word, _, rest = said.partition(" ")
         if word != "ready":
-            raise self._error(f"{word} {rest}".strip())
+            raise self._error(said)
+        self._listener.start()
         return rest
 
     def send(self, unit: Unit) -> None:
@@ -209,29 +240,42 @@ class _Child:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
+        code = self._process.wait()
+        if self._listener.is_alive():
+            self._listener.join()
         self._process.stdout.close()
-        return self._process.wait()
+        return code
 
     def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
         try:
             self._process.stdin.write(data)
             self._process.stdin.flush()
         except OSError:
-            raise self._error(self._process.stdout.read().decode(errors="replace").strip()) from None
+            raise self._error() from None
 
-    def _error(self, said: str) -> _ChildError:
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = line.decode(errors="replace").strip()
+            word, _, rest = said.partition(" ")
+            if not self._hear(word, rest):
+                self._said = said
+
+    def _error(self, said: str = "") -> _ChildError:
         code = self.end()
         silent = "does not answer" if code == -signal.SIGALRM else "its program has died"
-        return _ChildError(said or silent, code)
+        return _ChildError(said or self._said or silent, code)
 
 
-def _serve(place: Place, codec: Codec) -> tuple[_Child, list[str], str]:
+def _serve(
+    place: Place, codec: Codec, login: str, hear: Callable[[str, str], bool]
+) -> tuple[_Child, list[str], str]:
     # The program that serves, the command that starts it again at the same port, and the address for clients.
     program = str(Path(__file__).with_name("rtsp_server.py"))
     for python in dict.fromkeys(name for name in PYTHONS if name and Path(name).exists()):
         command = [python, "-I", program, place.host, str(place.port), place.path, codec]
-        child = _Child(command)
+        child = _Child(command, login, hear)
         try:
             place = place._replace(port=int(child.ready()))
         except _ChildError as error:

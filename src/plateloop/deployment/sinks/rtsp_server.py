@@ -2,9 +2,11 @@
 
     python3 -I rtsp_server.py HOST PORT PATH CODEC
 
-Pictures come by standard input, see `read`; it ends when that ends. Once it listens it writes ``ready PORT``,
-where it cannot, why, and exits: with 3 where parts of GStreamer are missing, else with 2. It imports nothing
-of plateloop, for the bindings come with the system's Python and not with ours.
+Standard input holds USER:PASSWORD, as in a URL, on a line, since others may see arguments (empty: anybody may
+watch), and then pictures, see `read`; it ends when that ends. Once it listens it writes ``ready PORT``, where
+it cannot, why, and exits: with 3 where parts of GStreamer are missing, else with 2. Later it writes ``key``
+when a client has come that needs a key picture, and ``refused ADDRESS WHY``. It imports nothing of plateloop,
+for the bindings come with the system's Python and not with ours.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ import signal
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 HEADER = struct.Struct(">IQ?")
 """Before each picture: the length of its data, its time in 1/90000 s, and whether it is a key picture."""
@@ -25,6 +29,9 @@ MISSING = 3
 WAITING_BYTES = 4_000_000
 
 TIDY_S = 5
+
+# An address that is refused for the same reason over and over is told of once in this time.
+REPEAT_S = 60
 
 
 def read(stream: BinaryIO) -> Iterator[tuple[bytes, int, bool]]:
@@ -46,6 +53,7 @@ class Feed:
         source = media.get_element().get_by_name("source")
         media.connect("unprepared", self._disconnect, source)
         self._begun, self._source = False, source
+        _say("key")
 
     def push(self, buffer: Any, key: bool) -> None:
         """Hand over one picture, if anybody watches."""
@@ -60,6 +68,30 @@ class Feed:
             self._source = None
 
 
+class Doorkeeper:
+    """Whom the server has refused, told when they have gone: each client is asked for a password first."""
+
+    def __init__(self) -> None:
+        self._refused: dict[Any, str] = {}
+        self._told: dict[tuple[str, str], float] = {}
+
+    def refuse(self, client: Any, why: str) -> None:
+        """This client has shown no password, or a wrong one, so far."""
+        self._refused[client] = why
+
+    def admit(self, client: Any) -> None:
+        """This client has shown the right one."""
+        self._refused.pop(client, None)
+
+    def gone(self, client: Any, address: str) -> None:
+        """A client has left."""
+        told = address, self._refused.pop(client, "")
+        now = time.monotonic()
+        if told[1] and now - self._told.get(told, -REPEAT_S) >= REPEAT_S:
+            self._told = {key: at for key, at in self._told.items() if now - at < REPEAT_S} | {told: now}
+            _say(f"refused {address} {told[1]}")
+
+
 def main() -> None:
     """Serve until standard input ends."""
     # Whoever started it ends it; what a terminal or a service sends to all is not for it.
@@ -71,7 +103,7 @@ def main() -> None:
 
         gi.require_version("Gst", "1.0")
         gi.require_version("GstRtspServer", "1.0")
-        from gi.repository import GLib, Gst, GstRtspServer
+        from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
     except (ImportError, ValueError) as error:
         _give_up(str(error), MISSING)
     Gst.init(None)
@@ -79,7 +111,8 @@ def main() -> None:
     missing = [name for name in elements if Gst.ElementFactory.find(name) is None]
     if missing:
         _give_up(f"no GStreamer element {', '.join(missing)}", MISSING)
-    feed = Feed()
+    login = sys.stdin.buffer.readline().decode().strip()
+    feed, doorkeeper = Feed(), Doorkeeper()
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_shared(True)
     factory.set_launch(
@@ -93,11 +126,40 @@ def main() -> None:
     server.set_address(host)
     server.set_service(port)
     server.get_mount_points().add_factory(path, factory)
+
+    class Auth(GstRtspServer.RTSPAuth):  # type: ignore[misc]
+        def do_authenticate(self, context: Any) -> bool:
+            done = GstRtspServer.RTSPAuth.do_authenticate(self, context)
+            if context.token is not None:
+                doorkeeper.admit(context.client)
+            else:
+                given = context.request.get_header(GstRtsp.RTSPHeaderField.AUTHORIZATION, 0)[1]
+                doorkeeper.refuse(context.client, "wrong user or password" if given else "no password")
+            return bool(done)
+
+    if login:
+        user, _, password = map(unquote, login.partition(":"))
+        token = GstRtspServer.RTSPToken()
+        token.set_string("media.factory.role", "viewer")
+        # The password itself never goes over the network.
+        auth = Auth()
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(user, password, token)
+        server.set_auth(auth)
+        rights = "viewer, media.factory.access=true, media.factory.construct=true"
+        factory.add_role_from_structure(Gst.Structure.from_string(rights)[0])
+
+    def greet(_: object, client: Any) -> None:
+        address = client.get_connection().get_ip()
+        client.connect("play-request", lambda *_: _say("key"))
+        client.connect("closed", lambda client: doorkeeper.gone(client, address))
+
+    server.connect("client-connected", greet)
     try:
         server.create_source(None).attach(None)
     except GLib.Error as error:
         _give_up(error.message, 2)
-    print("ready", server.get_bound_port(), flush=True)
+    _say(f"ready {server.get_bound_port()}")
     loop = GLib.MainLoop()
 
     def take() -> None:
@@ -115,8 +177,12 @@ def main() -> None:
     loop.run()
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def _give_up(reason: str, code: int) -> None:
-    print(reason, flush=True)
+    _say(reason)
     sys.exit(code)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from plateloop.deployment.encoded import Unit
+from plateloop.deployment.encoded import CLOCK, Unit
 from plateloop.deployment.encoder import Encoder, EncoderConfig, to_i420
 from plateloop.deployment.sinks.worker import Result
 from plateloop.deployment.sources import SourceConfig
@@ -16,6 +16,9 @@ from plateloop.deployment.tiler import Tile, Tiler, TilerConfig
 
 # Where recordings have nothing for longer than this, the video has nothing either.
 GAP_S = 5.0
+
+# However many come to watch, there are no more key pictures than one in this time for them.
+KEY_S = 1.0
 
 
 class Outlet(Protocol):
@@ -44,11 +47,16 @@ class Tiled:
 
     Its time is the clock's, with a thread that gives ``fps`` pictures a second whatever the streams do; or
     (``by_clock`` false, for files) that of the stream that is least far, so that all is seen at its own pace
-    however fast it is read.
+    however fast it is read. ``key_wanted`` is set by who needs a key picture soon.
     """
 
     def __init__(
-        self, tiler: TilerConfig, encoder: EncoderConfig, outlets: Sequence[Outlet], by_clock: bool
+        self,
+        tiler: TilerConfig,
+        encoder: EncoderConfig,
+        outlets: Sequence[Outlet],
+        by_clock: bool,
+        key_wanted: threading.Event | None = None,
     ) -> None:
         self._config = tiler
         self._tiler = Tiler(tiler)
@@ -56,6 +64,8 @@ class Tiled:
         self._outlets = outlets
         self._sources: Sequence[SourceConfig] = ()
         self._seen: dict[int, _Seen] = {}
+        self._key_wanted = key_wanted or threading.Event()
+        self._keyed = 0.0
         self._next = 0
         self._began = 0.0
         self._failure: Exception | None = None
@@ -129,7 +139,11 @@ class Tiled:
     def _show(self) -> None:
         now = self._next / self._config.fps
         picture = self._tiler.lay(list(self._tiles(now)))
-        self._hand_out(self._encoder.encode(to_i420(picture), now))
+        key = self._key_wanted.is_set() and now - self._keyed >= KEY_S
+        if key:
+            self._key_wanted.clear()
+            self._keyed = now
+        self._hand_out(self._encoder.encode(to_i420(picture), now, key))
         self._next += 1
 
     def _tiles(self, now: float) -> Iterator[Tile]:
@@ -149,5 +163,7 @@ class Tiled:
 
     def _hand_out(self, units: Iterator[Unit]) -> None:
         for unit in units:
+            if unit.key:
+                self._keyed = max(self._keyed, unit.pts / CLOCK)
             for outlet in self._outlets:
                 outlet.write(unit)
