@@ -25,8 +25,9 @@ from plateloop.testing.faults.audit import (
 )
 from plateloop.testing.faults.feed import Feed, Play
 from plateloop.testing.faults.report import html
+from plateloop.testing.faults.rig import Bench
 from plateloop.testing.faults.subject import Told
-from plateloop.testing.faults.trials import Bench, trial
+from plateloop.testing.faults.trials import trial
 
 
 def some(count: int = 40) -> list[Stored]:

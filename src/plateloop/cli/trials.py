@@ -93,7 +93,8 @@ def faults(
     from plateloop.errors import UserError
     from plateloop.testing.faults.audit import HEAD
     from plateloop.testing.faults.report import write
-    from plateloop.testing.faults.trials import TRIALS, prepare, trial
+    from plateloop.testing.faults.rig import prepare
+    from plateloop.testing.faults.trials import TRIALS, trial
 
     load = os.getloadavg()[0]
     chosen = only or list(TRIALS)
