@@ -25,6 +25,9 @@ from hypothesis import settings
 from plateloop.data_preparation.formats.collection import unpack
 from plateloop.runtime.card import Card, Input, Task, Training, package_card, save_card
 
+# Workers share the cores: with more threads each, OpenMP's would wait for one another, and busily.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A machine that is busy elsewhere is no fault.
 settings.register_profile("plateloop", deadline=None)
 settings.load_profile("plateloop")
