@@ -14,13 +14,14 @@ import numpy as np
 from plateloop.data_preparation.clean.finding import boxes_of, own_height
 from plateloop.data_preparation.derive import Derived, derive
 from plateloop.data_preparation.kinship import digest
-from plateloop.data_preparation.manifest import Plate, Record, read_manifest
+from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.data_preparation.pictures import place
 from plateloop.data_preparation.report import Report
 from plateloop.data_preparation.synthetic.degrade import expose
+from plateloop.data_preparation.transform import moved
 from plateloop.errors import UserError
 from plateloop.frame import read_image
-from plateloop.types import Box, Corners, Image
+from plateloop.types import Box, Image
 
 TAG = "augmented"
 
@@ -84,7 +85,9 @@ def vary(rng: np.random.Generator, picture: Image, record: Record) -> tuple[Imag
     right, bottom = (np.array([width, height]) - np.floor(rng.uniform(0, 1, 2) * slack)).astype(int).tolist()
     tall = _CHARACTERS * min((own_height(plate) for plate in record.plates if plate.text), default=40.0)
     part = expose(rng, np.ascontiguousarray(picture[top:bottom, left:right]), max(4.0, tall))
-    return part, _moved(record, left, top, right - left, bottom - top)
+    found = moved(record, left, top, right - left, bottom - top)
+    vehicles = tuple(vehicle.model_copy(update={"color": None}) for vehicle in found.vehicles)
+    return part, found.model_copy(update={"vehicles": vehicles, "tags": (*record.tags, TAG)})
 
 
 def _around(record: Record) -> Iterator[Box]:
@@ -92,38 +95,3 @@ def _around(record: Record) -> Iterator[Box]:
         if plate.corners is not None:
             xs, ys = zip(*plate.corners, strict=True)
             yield min(xs), min(ys), max(xs), max(ys)
-
-
-def _moved(record: Record, left: int, top: int, width: int, height: int) -> Record:
-    def box(given: Box) -> Box:
-        x1, y1, x2, y2 = given
-        return x1 - left, y1 - top, x2 - left, y2 - top
-
-    def corners(plate: Plate) -> Corners | None:
-        if plate.corners is None:
-            return None
-        a, b, c, d = ((x - left, y - top) for x, y in plate.corners)
-        return a, b, c, d
-
-    def inside(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
-        cut = (
-            (max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height))
-            for x1, y1, x2, y2 in map(box, boxes)
-        )
-        return tuple(found for found in cut if found[0] < found[2] and found[1] < found[3])
-
-    return record.model_copy(
-        update={
-            "width": width,
-            "height": height,
-            "vehicles": tuple(
-                v.model_copy(update={"box": box(v.box), "color": None}) for v in record.vehicles
-            ),
-            "plates": tuple(
-                p.model_copy(update={"box": box(p.box), "corners": corners(p)}) for p in record.plates
-            ),
-            "ignore_vehicles": inside(record.ignore_vehicles),
-            "ignore_plates": inside(record.ignore_plates),
-            "tags": (*record.tags, TAG),
-        }
-    )

@@ -7,13 +7,13 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from plateloop import geometry
 from plateloop.data_preparation.derive import Derived, derive
-from plateloop.data_preparation.manifest import Plate, Record
+from plateloop.data_preparation.manifest import Record
 from plateloop.data_preparation.pictures import place
 from plateloop.data_preparation.report import Report
+from plateloop.data_preparation.transform import corners_of, moved, scaled
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
 from plateloop.types import Box, Corners, Image
@@ -39,24 +39,17 @@ def crop_plates(
         for plate in record.plates:
             if plate.box[3] - plate.box[1] < least:
                 continue
-            if rectify and plate.corners is not None:
-                picture = _rectified(frame, plate.corners, margin)
-                box = _grown((0, 0, picture.shape[1], picture.shape[0]), -margin / (1 + 2 * margin))
-                corners = _corners(geometry.boxes_to_corners(np.array(box, np.float32)))
-                found = plate.model_copy(update={"box": box, "corners": corners, "vehicle": None})
-            else:
-                picture, left, top = _cut(frame, _grown(plate.box, margin))
-                found = _moved(plate, left, top, picture).model_copy(update={"vehicle": None})
-            yield (
-                picture,
-                _part(record, picture).model_copy(
-                    update={
-                        "plates": (found,),
-                        "vehicles_annotated": False,
-                        "region": plate.region or record.region,
-                    }
-                ),
+            alone = _alone(record).model_copy(
+                update={
+                    "plates": (plate.model_copy(update={"vehicle": None}),),
+                    "vehicles_annotated": False,
+                    "region": plate.region or record.region,
+                }
             )
+            if rectify and plate.corners is not None:
+                yield _rectified(frame, plate.corners, margin, alone)
+            else:
+                yield _cut(frame, _grown(plate.box, margin), alone)
 
     settings = {"step": "crop plates", "margin": margin, "rectify": rectify, "least": least}
     return _each(source, target, settings, cut, tick, ray=ray)
@@ -79,16 +72,13 @@ def crop_vehicles(
         for number, vehicle in enumerate(record.vehicles):
             if vehicle.box[3] - vehicle.box[1] < least:
                 continue
-            picture, left, top = _cut(frame, _grown(vehicle.box, margin))
-            own = vehicle.model_copy(update={"box": _within(vehicle.box, left, top, picture)})
-            plates = [_moved(p, left, top, picture) for p in record.plates if p.vehicle == number]
-            ignored = (_within(box, left, top, picture) for box in record.ignore_plates)
+            plates = (plate for plate in record.plates if plate.vehicle == number)
             found = {
-                "vehicles": (own,),
+                "vehicles": (vehicle,),
                 "plates": tuple(plate.model_copy(update={"vehicle": 0}) for plate in plates),
-                "ignore_plates": tuple(box for box in ignored if box[0] < box[2] and box[1] < box[3]),
+                "ignore_plates": record.ignore_plates,
             }
-            yield picture, _part(record, picture).model_copy(update=found)
+            yield _cut(frame, _grown(vehicle.box, margin), _alone(record).model_copy(update=found))
 
     settings = {"step": "crop vehicles", "margin": margin, "least": least}
     return _each(source, target, settings, cut, tick, ray=ray)
@@ -106,20 +96,20 @@ def resize(
     ``enlarge`` exactly so), and boxes and corners scaled with it. A picture that fits is copied.
     """
 
-    def scaled(record: Record, frame: Frame) -> Iterator[tuple[Image, Record]]:
+    def shrunk(record: Record, frame: Frame) -> Iterator[tuple[Image, Record]]:
         factor = longest / max(frame.width, frame.height)
         width, height = max(1, round(frame.width * factor)), max(1, round(frame.height * factor))
-        by = width / frame.width, height / frame.height
         mode = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         picture = np.asarray(cv2.resize(frame.rgb(), (width, height), interpolation=mode), np.uint8)
-        yield picture, _scaled(record, by).model_copy(update={"width": width, "height": height})
+        found = scaled(record, (width / frame.width, height / frame.height))
+        yield picture, found.model_copy(update={"width": width, "height": height})
 
     def fits(record: Record) -> bool:
         side = max(record.width, record.height)
         return side == longest or (side < longest and not enlarge)
 
     settings = {"step": "resize", "longest": longest, "enlarge": enlarge}
-    return _each(source, target, settings, scaled, tick, fits, ray)
+    return _each(source, target, settings, shrunk, tick, fits, ray)
 
 
 def _each(
@@ -165,72 +155,29 @@ def _grown(box: Box, margin: float) -> Box:
     return x1, y1, x2, y2
 
 
-def _cut(frame: Frame, box: Box) -> tuple[Image, int, int]:
-    """What of the picture lies in the box, grown to whole pixels; and where its left top is."""
+def _alone(record: Record) -> Record:
+    """The record without objects, of the sequence of its picture."""
+    nothing: tuple[()] = ()
+    empty = dict.fromkeys(("vehicles", "plates", "ignore_vehicles", "ignore_plates", "texts"), nothing)
+    return record.model_copy(update={"sequence": record.sequence or record.file, **empty})
+
+
+def _cut(frame: Frame, box: Box, record: Record) -> tuple[Image, Record]:
+    """What of the picture lies in the box, grown to whole pixels; and the record of this part."""
     x1, y1 = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
     x2, y2 = min(frame.width, int(np.ceil(box[2]))), min(frame.height, int(np.ceil(box[3])))
     x1, y1 = min(x1, frame.width - 1), min(y1, frame.height - 1)
-    return frame.rgb()[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)], x1, y1
+    picture = frame.rgb()[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+    return picture, moved(record, x1, y1, picture.shape[1], picture.shape[0])
 
 
-def _rectified(frame: Frame, corners: Corners, margin: float) -> Image:
+def _rectified(frame: Frame, corners: Corners, margin: float, record: Record) -> tuple[Image, Record]:
+    """The record's plate straightened; and the record of that picture."""
     quad = geometry.expand_corners(np.array([corners], np.float32), margin)
     sides = np.linalg.norm(quad[0] - np.roll(quad[0], -1, 0), axis=1)
-    size = max(1, round(float(max(sides[0], sides[2])))), max(1, round(float(max(sides[1], sides[3]))))
-    return np.asarray(frame.rectified(quad, size)[0], np.uint8)
-
-
-def _part(record: Record, picture: Image) -> Record:
-    """A record for a part of the record's picture, without objects."""
-    height, width = picture.shape[:2]
-    nothing: tuple[()] = ()
-    return record.model_copy(
-        update={
-            "width": width,
-            "height": height,
-            "sequence": record.sequence or record.file,
-            **dict.fromkeys(("vehicles", "plates", "ignore_vehicles", "ignore_plates", "texts"), nothing),
-        }
-    )
-
-
-def _moved(plate: Plate, left: int, top: int, picture: Image) -> Plate:
-    """The plate in a part of its picture, its box cut to the part."""
-    corners = None if plate.corners is None else _corners(np.array(plate.corners) - (left, top))
-    return plate.model_copy(update={"box": _within(plate.box, left, top, picture), "corners": corners})
-
-
-def _within(box: Box, left: int, top: int, picture: Image) -> Box:
-    height, width = picture.shape[:2]
-    moved = np.clip(np.array(box) - (left, top, left, top), 0, [width, height, width, height])
-    x1, y1, x2, y2 = moved.round(6).tolist()
-    return x1, y1, x2, y2
-
-
-def _corners(points: NDArray[np.floating]) -> Corners:
-    a, b, c, d = ((float(x), float(y)) for x, y in points.round(6))
-    return a, b, c, d
-
-
-def _scaled(record: Record, by: tuple[float, float]) -> Record:
-    def box(given: Box) -> Box:
-        x1, y1, x2, y2 = (round(value * by[index % 2], 6) for index, value in enumerate(given))
-        return x1, y1, x2, y2
-
-    plates = [
-        plate.model_copy(
-            update={
-                "box": box(plate.box),
-                "corners": _corners(np.array(plate.corners) * by) if plate.corners else None,
-            }
-        )
-        for plate in record.plates
-    ]
-    return record.model_copy(
-        update={
-            "vehicles": tuple(v.model_copy(update={"box": box(v.box)}) for v in record.vehicles),
-            "plates": tuple(plates),
-            "ignore_vehicles": tuple(map(box, record.ignore_vehicles)),
-            "ignore_plates": tuple(map(box, record.ignore_plates)),
-        }
-    )
+    width, height = max(1, round(float(max(sides[::2])))), max(1, round(float(max(sides[1::2]))))
+    picture = np.asarray(frame.rectified(quad, (width, height))[0], np.uint8)
+    box = _grown((0, 0, width, height), -margin / (1 + 2 * margin))
+    straight = corners_of(geometry.boxes_to_corners(np.array(box, np.float32)))
+    plate = record.plates[0].model_copy(update={"box": box, "corners": straight})
+    return picture, record.model_copy(update={"width": width, "height": height, "plates": (plate,)})

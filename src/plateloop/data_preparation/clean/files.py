@@ -57,8 +57,8 @@ def look(folder: Path, record: Record) -> Looked:
 
 
 def damage(data: bytes) -> str | None:
-    """The first thing in a JPEG file that libjpeg-turbo has to guess at, where OpenCV fills in grey and goes on;
-    None where there is none, and for other files."""
+    """The first thing in a JPEG file that libjpeg-turbo has to guess at, where OpenCV fills in grey; None
+    where there is none, and for other files."""
     if not data.startswith(b"\xff\xd8"):
         return None
 
