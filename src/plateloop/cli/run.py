@@ -104,10 +104,11 @@ def run(
         Path | None, typer.Option(metavar="FILE", help="More Kafka settings (TLS, SASL…): key=value lines.")
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Write pictures of each plate and vehicle.")
+        bool, typer.Option("--pictures", help="Write pictures of each event's plate and vehicle.")
     ] = False,
     mqtt: Annotated[
-        str | None, typer.Option(metavar="URL", help="Deliver the events to mqtt://HOST[:PORT]/TOPIC.")
+        str | None,
+        typer.Option(metavar="URL", help="Deliver the events to mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC."),
     ] = None,
     webhook: Annotated[
         str | None, typer.Option(metavar="URL", help="Post each event to a web address.")
@@ -118,7 +119,9 @@ def run(
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Spread the sources over a Ray cluster: HOST:PORT or auto."),
+        typer.Option(
+            metavar="ADDRESS", help="Spread the sources over a Ray cluster: HOST:PORT, auto or local."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
