@@ -121,7 +121,7 @@ def test_lpdnet_learns_plates_and_is_measured_in_the_cascade(
     vehicles: tuple[Path, Metrics], data: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    overrides = [*QUIET, "loop.steps=200", "copies=0", "plates.turn=0", "plates.perspective=0"]
+    overrides = [*QUIET, "loop.steps=140", "copies=0", "plates.turn=0", "plates.perspective=0"]
     report = train_detector("lpdnet", data, run, overrides=overrides)
     assert report["val/all"]["ap50"] > 0.8
     assert load_card(run / "lpdnet.yaml").outputs == ("boxes", "scores", "corners")
