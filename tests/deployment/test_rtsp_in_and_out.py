@@ -47,8 +47,11 @@ def test_two_cameras_by_rtsp_are_seen_by_rtsp_and_encoded_once(
         {"url": camera, "name": "by tcp"},
         {"url": camera, "name": "by udp", "transport": "udp"},
     ]
-    run = start_run({"sources": cameras, "output": {**OUTPUT, "rtsp": "127.0.0.1:0/plates"}})
-    seen = digests(address_of(run.told), 30, until=shows_two_cars)
+    run = start_run({"sources": cameras, "output": {**OUTPUT, "rtsp": "cam:s3cret@127.0.0.1:0/plates"}})
+    address = address_of(run.told)
+    with pytest.raises(av.error.HTTPUnauthorizedError):
+        digests(address, 1)
+    seen = digests(address.replace("//", "//cam:s3cret@"), 30, until=shows_two_cars)
     deadline = time.monotonic() + 40
     while {event["source"] for event in events(run.folder) if event["text"] == "5"} != {"by tcp", "by udp"}:
         assert time.monotonic() < deadline and run.process.poll() is None
@@ -58,6 +61,9 @@ def test_two_cameras_by_rtsp_are_seen_by_rtsp_and_encoded_once(
     begun = time.monotonic()
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(10) == 0 and time.monotonic() - begun < 5
+    assert any("was refused: no password" in line["message"] for line in run.told)
+    assert "s3cret" not in json.dumps(run.told)
+    assert not any(b"s3cret" in path.read_bytes() for path in run.folder.iterdir())
     kept = digests(str(run.folder / "tiled.mp4"))
     assert len(seen) == 30 and set(seen) <= set(kept), "the same pictures, bit for bit"
     assert [path.name for path in run.folder.glob("*.mp4")] == ["tiled.mp4"]
