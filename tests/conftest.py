@@ -135,13 +135,13 @@ def _once(folder: Path, make: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory, package_weights: Path) -> Path:
-    """What ``plateloop demo --seconds 5`` leaves, with what it prints in ``stdout`` and ``stderr``.
+    """What ``plateloop demo --seconds 4`` leaves, with what it prints in ``stdout`` and ``stderr``.
 
     It ran once for all workers of this session; read only.
     """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo-run"
-    command = [sys.executable, "-m", "plateloop", "demo", "--seconds", "5", "--out", str(folder)]
+    command = [sys.executable, "-m", "plateloop", "demo", "--seconds", "4", "--out", str(folder)]
 
     def make() -> None:
         with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as error:
