@@ -155,6 +155,7 @@ def augment(
     """Add copies in other light, through other cameras, cut closer; for training outside of plateloop.
 
     plateloop's own training varies each picture anew whenever it is drawn, and gains nothing by this.
+    Broken off and called again it goes on where it was.
     """
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.augment import augment as run

@@ -119,7 +119,10 @@ def crop(
     ray: Ray = None,
     lenient: Lenient = False,
 ) -> None:
-    """Cut plates or vehicles out of a manifest dataset's pictures; each becomes a picture with its labels."""
+    """Cut plates or vehicles out of a manifest dataset's pictures; each becomes a picture with its labels.
+
+    Broken off and called again it goes on where it was.
+    """
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.crop import crop_plates, crop_vehicles
 
@@ -139,7 +142,10 @@ def resize(
     ray: Ray = None,
     lenient: Lenient = False,
 ) -> None:
-    """Scale a manifest dataset's pictures together with their boxes and corners."""
+    """Scale a manifest dataset's pictures together with their boxes and corners.
+
+    Broken off and called again it goes on where it was.
+    """
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.crop import resize as run
 

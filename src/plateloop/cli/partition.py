@@ -58,7 +58,10 @@ def split(
     ray: Ray = None,
     lenient: Lenient = False,
 ) -> None:
-    """Split into train, val and test, or folds: a plate text, a sequence, a scene is on one side only."""
+    """Split into train, val and test, or folds: a plate text, a sequence, a scene is on one side only.
+
+    Broken off and called again it goes on with the pictures that it has not compared.
+    """
     from plateloop.cli.progress import counting
     from plateloop.data_preparation import split as module
     from plateloop.data_preparation.kinship import gather
