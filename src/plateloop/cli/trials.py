@@ -76,7 +76,7 @@ def faults(
         list[str] | None, typer.Option(metavar="NAME", help="this fault; more by repeating")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="each fault a few times, two minutes in all")
+        bool, typer.Option("--quick", help="each fault a few times, three minutes in all")
     ] = False,
     weights: _Weights = None,
 ) -> None:
