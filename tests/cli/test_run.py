@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 FRAMES = 40
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +89,12 @@ def test_a_bad_source_among_good_ones(clip: Path, arguments: list[str], tmp_path
 
 
 @pytest.mark.parametrize("bad", ["absent.mp4", "empty.mp4", "folder", "gopher://u:secret@host/x"])
-def test_where_nothing_can_be_read_nothing_is_started(bad: str, arguments: list[str], tmp_path: Path) -> None:
+def test_where_nothing_can_be_read_nothing_is_started(
+    bad: str, arguments: list[str], tmp_path: Path, plateloop: Call
+) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "folder").mkdir()
-    done = run(bad if "://" in bad else tmp_path / bad, *arguments)
+    done = plateloop("run", bad if "://" in bad else tmp_path / bad, *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "secret" not in done.stderr
     assert not (tmp_path / "out").exists()
@@ -106,10 +109,10 @@ def test_where_nothing_can_be_read_nothing_is_started(bad: str, arguments: list[
     ],
 )
 def test_mistakes_are_one_line(
-    options: list[str], said: str, clip: Path, toy_weights: Path, tmp_path: Path
+    options: list[str], said: str, clip: Path, toy_weights: Path, tmp_path: Path, plateloop: Call
 ) -> None:
     options = [str(clip) if option == "x.mp4" else option for option in options]
-    done = run(*options, "--weights", toy_weights, "--out", tmp_path / "out")
+    done = plateloop("run", *options, "--weights", toy_weights, "--out", tmp_path / "out")
     assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
 
 

@@ -4,7 +4,6 @@ import base64
 import csv
 import http.server
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+Call = Callable[..., subprocess.CompletedProcess[str]]
 SECRET = "Tr0ub4dor-and-3"
 EVIL = "=cmd|'/C calc'!A0 ../../../<script>alert(1)</script>'; DROP TABLE events;--"
 
@@ -62,7 +62,9 @@ def server(clip: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_no_password_in_any_output(log_format: str, server: str, toy_weights: Path, tmp_path: Path) -> None:
+def test_no_password_in_any_output(
+    log_format: str, server: str, toy_weights: Path, tmp_path: Path, plateloop: Call
+) -> None:
     urls = [
         f"http://user:{SECRET}@{server}/car.mp4",
         f"http://{server}/car.mp4?token={SECRET}",
@@ -104,32 +106,30 @@ def test_no_password_in_any_output(log_format: str, server: str, toy_weights: Pa
     assert _everything(out) == {path.name for path in written}
     told = {json.loads(line)["source"] for line in events.read_text(encoding="utf-8").splitlines()}
     assert EVIL in told and f"http://user:***@{server}/car.mp4" in told
-    _names_are_data(out)
+    _names_are_data(out, plateloop)
 
 
 def _everything(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def _names_are_data(out: Path) -> None:
+def _names_are_data(out: Path, plateloop: Call) -> None:
     with sqlite3.connect(out / "plateloop.db") as database:
         (count,) = database.execute("SELECT count(*) FROM events WHERE stream = ?", (EVIL,)).fetchone()
     database.close()
     assert count >= 2
-    run = [sys.executable, "-m", "plateloop", "store"]
-    listed = subprocess.run(
-        [*run, "list", str(out / "plateloop.db"), "--json", "--source", EVIL],
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+    listed = plateloop("store", "list", out / "plateloop.db", "--json", "--source", EVIL)
     assert {json.loads(line)["source"] for line in listed.stdout.splitlines()} == {EVIL}
-    subprocess.run([*run, "export", str(out / "plateloop.db"), str(out / "e.csv")], check=True, timeout=60,
-                   capture_output=True)  # fmt: skip
+    assert plateloop("store", "export", out / "plateloop.db", out / "e.csv").returncode == 0
     with (out / "e.csv").open(encoding="utf-8", newline="") as file:
         sources = {row["source"] for row in csv.DictReader(file)}
     assert f"'{EVIL}" in sources and not any(source[0] in "=+-@" for source in sources)
 
 
-def test_no_password_in_mistakes_or_in_the_page_shown(server: str, tmp_path: Path) -> None:
+def test_no_password_in_mistakes_or_in_the_page_shown(
+    server: str, tmp_path: Path, plateloop: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for arguments in (
         [f"gopher://user:{SECRET}@{server}/x"],
         [f"http://user:{SECRET}@{server}/car.mp4", "--show"],
@@ -137,10 +137,7 @@ def test_no_password_in_mistakes_or_in_the_page_shown(server: str, tmp_path: Pat
         [str(tmp_path / "absent.mp4"), "--kafka", f"user:{SECRET}@h:9092"],
         ["--set", f"output.store=oracle://user:{SECRET}@h/x", str(tmp_path / "absent.mp4")],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "plateloop", "run", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, timeout=60, env=os.environ | {"COLUMNS": "200"},
-        )  # fmt: skip
+        done = plateloop("run", *arguments)
         assert SECRET not in done.stdout + done.stderr, arguments
         assert done.returncode == (0 if "--show" in arguments else 2)
         assert not list(tmp_path.iterdir())

@@ -2,13 +2,12 @@
 
 import csv
 import json
-import os
 import subprocess
-import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +17,7 @@ from plateloop.deployment.search import matching
 from plateloop.deployment.store import Store
 from plateloop.types import Event, EventVehicle
 
-WIDE = os.environ | {"COLUMNS": "200"}
+Call = Callable[..., subprocess.CompletedProcess[str]]
 HOSTILE = '=HYPERLINK("http://x";"[red]gate[/]")'
 
 
@@ -43,12 +42,12 @@ def filled(tmp_path: Path) -> Path:
     return tmp_path / "events.db"
 
 
-def call(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "plateloop", "store", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=WIDE)
+@pytest.fixture
+def call(plateloop: Call) -> Call:
+    return partial(plateloop, "store")
 
 
-def test_list_shows_each_vehicle_once(filled: Path) -> None:
+def test_list_shows_each_vehicle_once(filled: Path, call: Call) -> None:
     lines = [json.loads(line) for line in call("list", filled, "--json").stdout.splitlines()]
     assert [(line["id"], line["text"], line["sequence"]) for line in lines] == [
         ("a", "7ABC120", 2), ("b", "B1OO", 1), ("c", None, 3),
@@ -60,7 +59,7 @@ def test_list_shows_each_vehicle_once(filled: Path) -> None:
     assert json.loads(recent)["id"] == "c"
 
 
-def test_a_terminal_obeys_no_name(filled: Path) -> None:
+def test_a_terminal_obeys_no_name(filled: Path, call: Call) -> None:
     store = Store.open(filled)
     store.append([passage("d", "end", "X", "gate\x1b]0;owned\x07\n\x9b2J")], time.time())
     store.close()
@@ -70,7 +69,7 @@ def test_a_terminal_obeys_no_name(filled: Path) -> None:
     assert last["source"] == "gate\x1b]0;owned\x07\n\x9b2J"
 
 
-def test_search_finds_by_parts_and_mistakes(filled: Path) -> None:
+def test_search_finds_by_parts_and_mistakes(filled: Path, call: Call) -> None:
     found = call("search", filled, "7abc*2o", "--json")
     assert found.returncode == 0 and json.loads(found.stdout)["id"] == "a"
     assert json.loads(call("search", filled, "8I00", "--edits", "1", "--json").stdout)["id"] == "b"
@@ -79,7 +78,7 @@ def test_search_finds_by_parts_and_mistakes(filled: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-def test_export(filled: Path, tmp_path: Path, form: str) -> None:
+def test_export(filled: Path, tmp_path: Path, form: str, call: Call) -> None:
     if form == "parquet":
         parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
     file = tmp_path / f"out.{form}"
@@ -98,7 +97,7 @@ def test_export(filled: Path, tmp_path: Path, form: str) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-def test_prune_keeps_what_is_owed(filled: Path) -> None:
+def test_prune_keeps_what_is_owed(filled: Path, call: Call) -> None:
     assert call("prune", filled, "--days", 3).stdout == "1 phases deleted, 3 kept\n"
     assert call("prune", filled, "--days", 3, "--owed-too").stdout == "2 phases deleted, 1 kept\n"
 
@@ -113,7 +112,7 @@ def test_prune_keeps_what_is_owed(filled: Path) -> None:
         (["list", "postgresql://127.0.0.1:1/x?user=u&password=hunter2"], "127.0.0.1"),
     ],
 )
-def test_mistakes_are_one_line(arguments: list[str], said: str, filled: Path) -> None:
+def test_mistakes_are_one_line(arguments: list[str], said: str, filled: Path, call: Call) -> None:
     done = call(*(argument.replace("{}", str(filled)) for argument in arguments))
     assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
     assert "hunter2" not in done.stderr

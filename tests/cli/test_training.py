@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from plateloop.cli.main import main
+Call = Callable[..., CompletedProcess[str]]
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["plateloop", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
-
-
-def test_networks_prints_every_budget(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "networks") == 0
-    table = capsys.readouterr().out
+def test_networks_prints_every_budget(plateloop: Call) -> None:
+    done = plateloop("networks")
+    assert done.returncode == 0
     for network in ("tcnet", "lpdnet", "lprnet", "colornet"):
-        assert network in table
+        assert network in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -46,30 +38,24 @@ def test_networks_prints_every_budget(
     ],
 )
 def test_mistakes_are_named_in_one_line(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    arguments: list[str],
-    named: str,
+    plateloop: Call, tmp_path: Path, arguments: list[str], named: str
 ) -> None:
     (tmp_path / "text").write_text("hello")
     places = {"OUT": str(tmp_path / "out"), "TEXT": str(tmp_path / "text")}
     filled = [places.get(argument, argument) for argument in arguments]
-    assert call(monkeypatch, *filled) == 2
-    said = capsys.readouterr()
-    error = said.err.strip()
-    assert named in error and len(error.splitlines()) == 1
+    done = plateloop(*filled)
+    assert done.returncode == 2
+    assert named in done.stderr and len(done.stderr.splitlines()) == 1
     # Nothing is begun: no page of settings, no folder.
-    assert said.out == ""
+    assert done.stdout == ""
     assert not (tmp_path / "out").exists()
 
 
-def test_without_torch_the_extra_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_torch_the_extra_is_named(plateloop: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def bare_app(**_: object) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
     monkeypatch.setattr("plateloop.cli.main.app", bare_app)
-    assert call(monkeypatch, "networks") == 2
-    assert capsys.readouterr().err == "plateloop: torch is missing: pip install 'plateloop[train]'\n"
+    done = plateloop("networks")
+    assert done.returncode == 2
+    assert done.stderr == "plateloop: torch is missing: pip install 'plateloop[train]'\n"

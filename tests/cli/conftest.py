@@ -1,0 +1,36 @@
+"""The command line in this process: what most tests of commands need, without the start of a new one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from plateloop.cli.main import main
+
+
+@pytest.fixture
+def plateloop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., CompletedProcess[str]]:
+    """``plateloop("store", "list", path)`` runs that command: its exit code, and what it printed."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str | Path) -> CompletedProcess[str]:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["plateloop", *words])
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        capsys.readouterr()
+        try:
+            with pytest.raises(SystemExit) as end:
+                main()
+        finally:
+            root.handlers[:], root.level = handlers, level
+        return CompletedProcess(words, int(end.value.code or 0), *capsys.readouterr())
+
+    return call
