@@ -1,4 +1,4 @@
-"""``plateloop read`` as a user calls it: the real command in a process of its own."""
+"""``plateloop read`` as a user calls it, in a process of its own where that can make a difference."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,19 @@ from plateloop.frame import read_image
 from plateloop.runtime.pictures import write_picture
 from plateloop.types import Image
 
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "plateloop", "read", "--threads", "1", *map(str, arguments)]
     environment = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+
+
+@pytest.fixture
+def read(plateloop: Call) -> Call:
+    """The same in this process."""
+    return partial(plateloop, "read", "--threads", "1")
 
 
 def objects(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -63,14 +73,14 @@ def test_json_is_that_of_the_design(toy_weights: Path, pictures: Path) -> None:
     np.testing.assert_allclose(plate["corners"], [[260, 500], [340, 500], [340, 520], [260, 520]], atol=1)
 
 
-def test_a_folder_is_read_in_order(toy_weights: Path, pictures: Path) -> None:
-    records = objects(run(pictures, "--json", "--weights", toy_weights))
+def test_a_folder_is_read_in_order(toy_weights: Path, pictures: Path, read: Call) -> None:
+    records = objects(read(pictures, "--json", "--weights", toy_weights))
     assert [Path(record["source"]).name for record in records] == ["2.png", "7.png"]
     assert [record["plates"][0]["text"] for record in records] == ["2", "7"]
 
 
-def test_a_table_for_people(toy_weights: Path, pictures: Path) -> None:
-    result = run(pictures, "--weights", toy_weights)
+def test_a_table_for_people(toy_weights: Path, pictures: Path, read: Call) -> None:
+    result = read(pictures, "--weights", toy_weights)
     assert result.returncode == 0
     rows = result.stdout.splitlines()
     assert rows[0].split() == ["Picture", "Plate", "Sure", "Region", "Vehicle", "Color"]
@@ -78,19 +88,19 @@ def test_a_table_for_people(toy_weights: Path, pictures: Path) -> None:
     assert [row.split()[1] for row in rows[1:]] == ["2", "7"]
 
 
-def test_annotated_pictures_are_saved(toy_weights: Path, pictures: Path, tmp_path: Path) -> None:
-    result = run(pictures, "--json", "--weights", toy_weights, "--save", tmp_path / "out")
+def test_annotated_pictures_are_saved(toy_weights: Path, pictures: Path, tmp_path: Path, read: Call) -> None:
+    result = read(pictures, "--json", "--weights", toy_weights, "--save", tmp_path / "out")
     assert result.returncode == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["2.png", "7.png"]
     drawn = read_image(tmp_path / "out" / "7.png").rgb()
     assert drawn.shape == (720, 1280, 3)
     assert (drawn != scene(7)).any(2).mean() > 0.001
-    refused = run(pictures, "--weights", toy_weights, "--save", pictures)
+    refused = read(pictures, "--weights", toy_weights, "--save", pictures)
     assert refused.returncode == 2
     assert "choose another folder" in refused.stderr
 
 
-def test_crops_are_read_by_lprnet_alone(toy_weights: Path, tmp_path: Path) -> None:
+def test_crops_are_read_by_lprnet_alone(toy_weights: Path, tmp_path: Path, read: Call) -> None:
     for digit in (1, 5):
         write_picture(
             tmp_path / f"{digit}.png", np.full((30, 100, 3), (255, round(digit * 255 / 9), 0), np.uint8)
@@ -99,7 +109,7 @@ def test_crops_are_read_by_lprnet_alone(toy_weights: Path, tmp_path: Path) -> No
     lone.mkdir()
     for suffix in ("onnx", "yaml"):
         (lone / f"lprnet.{suffix}").symlink_to(toy_weights / f"lprnet.{suffix}")
-    records = objects(run(tmp_path, "--crop", "--json", "--weights", lone))
+    records = objects(read(tmp_path, "--crop", "--json", "--weights", lone))
     assert [[plate["text"] for plate in record["plates"]] for record in records] == [["1"], ["5"]]
     assert records[0]["vehicles"] == []
     assert records[0]["plates"][0]["box"] == [0, 0, 100, 30]
@@ -137,10 +147,12 @@ def odd_files(folder: Path) -> list[str]:
     return ["gray.png", "cmyk.jpg", "turned.jpg", "deep.png", "one.png"]
 
 
-def test_bad_input_gives_a_line_each_and_the_others_are_read(toy_weights: Path, tmp_path: Path) -> None:
+def test_bad_input_gives_a_line_each_and_the_others_are_read(
+    toy_weights: Path, tmp_path: Path, read: Call
+) -> None:
     bad, odd = bad_files(tmp_path), odd_files(tmp_path)
     names = [name for pair in zip(bad, odd, strict=True) for name in pair]
-    result = run(*(tmp_path / name for name in names), "--json", "--weights", toy_weights)
+    result = read(*(tmp_path / name for name in names), "--json", "--weights", toy_weights)
     assert result.returncode == 2
     lines = result.stderr.splitlines()
     assert len(lines) == len(bad)
@@ -156,9 +168,11 @@ def test_bad_input_gives_a_line_each_and_the_others_are_read(toy_weights: Path, 
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "cut.jpg", "text.jpg", "zero.png", "empty"])
-def test_each_bad_input_alone_is_one_line_and_exit_2(toy_weights: Path, tmp_path: Path, name: str) -> None:
+def test_each_bad_input_alone_is_one_line_and_exit_2(
+    toy_weights: Path, tmp_path: Path, name: str, read: Call
+) -> None:
     message = bad_files(tmp_path)[name]
-    result = run(tmp_path / name, "--weights", toy_weights)
+    result = read(tmp_path / name, "--weights", toy_weights)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.splitlines() == [result.stderr.strip()]
     assert message in result.stderr
@@ -231,16 +245,16 @@ def test_a_hundred_megapixels_in_less_than_a_gigabyte(toy_weights: Path, tmp_pat
     ],
 )
 def test_wrong_options_are_exit_2(
-    pictures: Path, toy_weights: Path, arguments: list[str], message: str
+    pictures: Path, toy_weights: Path, arguments: list[str], message: str, read: Call
 ) -> None:
     weights = [] if "--weights" in arguments else ["--weights", str(toy_weights)]
-    result = run(pictures / "7.png", *arguments, *weights)
+    result = read(pictures / "7.png", *arguments, *weights)
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr
 
 
 @pytest.mark.usefixtures("package_weights")
-def test_the_package_reads_real_photographs(collection: Path, tmp_path: Path) -> None:
+def test_the_package_reads_real_photographs(collection: Path, tmp_path: Path, read: Call) -> None:
     """Of plates whose text two readers agreed on, in photographs that are not for training, most are read."""
     chosen = [
         record
@@ -248,7 +262,7 @@ def test_the_package_reads_real_photographs(collection: Path, tmp_path: Path) ->
         if record.split == "val" and any(p.text and p.annotation == "agreed" for p in record.plates)
     ]
     assert len(chosen) > 40
-    result = run(*(collection / "frames" / record.file for record in chosen), "--json")
+    result = read(*(collection / "frames" / record.file for record in chosen), "--json")
     assert (result.returncode, result.stderr) == (0, "")
     expected = [p.text for r in chosen for p in r.plates if p.text and p.annotation == "agreed"]
     found = [
@@ -261,13 +275,13 @@ def test_the_package_reads_real_photographs(collection: Path, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("package_weights")
-def test_the_package_reads_real_crops(collection: Path) -> None:
+def test_the_package_reads_real_crops(collection: Path, read: Call) -> None:
     chosen = [
         record
         for record in read_manifest(collection / "crops")
         if record.split == "val" and record.source in ("hermes_TW", "zulou_CL", "chenweijiang_CN")
     ][::6]
-    result = run(*(collection / "crops" / record.file for record in chosen), "--crop", "--json")
+    result = read(*(collection / "crops" / record.file for record in chosen), "--crop", "--json")
     assert (result.returncode, result.stderr) == (0, "")
     hits = [
         record["plates"][0]["text"] == truth.plates[0].text
@@ -276,11 +290,11 @@ def test_the_package_reads_real_crops(collection: Path) -> None:
     assert np.mean(hits) >= 0.9
 
 
-def test_texts_below_a_confidence_are_left_out(toy_weights: Path, pictures: Path) -> None:
+def test_texts_below_a_confidence_are_left_out(toy_weights: Path, pictures: Path, read: Call) -> None:
     arguments = (pictures / "7.png", "--json", "--weights", toy_weights)
-    (sure,) = objects(run(*arguments, "--min-confidence", "0.5"))
+    (sure,) = objects(read(*arguments, "--min-confidence", "0.5"))
     assert sure["plates"][0]["text"] == "7"
-    (record,) = objects(run(*arguments, "--min-confidence", "1"))
+    (record,) = objects(read(*arguments, "--min-confidence", "1"))
     (plate,) = record["plates"]
     assert (plate["text"], plate["confidence"], plate["char_confidences"]) == (None, 0, [])
     assert plate["vehicle"] == 0
