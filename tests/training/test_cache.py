@@ -49,6 +49,22 @@ def test_made_once_for_each_key(tmp_path: Path) -> None:
     assert len(made) == 3
 
 
+def test_two_runs_may_make_the_same_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make() -> Arrays:
+        return {"a": np.arange(3)}
+
+    replace = Path.replace
+
+    def overtaken(partial: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        cached(tmp_path, "thing", "one", make)
+        return replace(partial, target)
+
+    monkeypatch.setattr(Path, "replace", overtaken)
+    assert cached(tmp_path, "thing", "one", make)["a"].tolist() == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["thing-one"]
+
+
 def test_key_follows_data_and_settings(dataset: Path) -> None:
     before = digest([dataset], {"copies": 1})
     assert digest([dataset], {"copies": 1}) == before != digest([dataset], {"copies": 2})

@@ -58,5 +58,10 @@ def cached(cache: Path | None, name: str, key: str, make: Callable[[], Arrays]) 
     partial.mkdir(parents=True)
     for stem, array in made.items():
         np.save(partial / f"{stem}.npy", array)
-    partial.replace(folder)
+    try:
+        partial.replace(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(partial)  # another run has made the same meanwhile
     return made
