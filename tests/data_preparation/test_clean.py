@@ -6,7 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +33,7 @@ from plateloop.data_preparation.clean.fix import fix, mend, undo
 from plateloop.data_preparation.clean.inspect import inspect
 from plateloop.data_preparation.clean.page import write_page
 from plateloop.data_preparation.manifest import NAME, Plate, Record, Vehicle, read_manifest, write_manifest
+from plateloop.data_preparation.pictures import place
 from plateloop.errors import UserError
 from plateloop.header import parse
 from plateloop.runtime.cascade import Cascade
@@ -290,6 +294,34 @@ def test_fix_quarantine_and_undo(dataset: Path, tmp_path: Path) -> None:
     order = [record.file for record in read_manifest(dataset, lambda *_: None) if record.file != "8.png"]
     assert [record.file for record in read_manifest(copy)] == order
     assert all((copy / file).read_bytes() == (dataset / file).read_bytes() for file in order)
+
+
+def test_a_fix_that_is_broken_off_is_finished_by_the_next(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = inspect(dataset, CleanConfig())
+    copy, away = tmp_path / "copy", tmp_path / "away"
+    for number in (4, 9):
+        calls = count()
+
+        def interrupted(*arguments: Any, after: int = number, calls: Iterator[int] = calls) -> Path:
+            if next(calls) == after:
+                raise KeyboardInterrupt
+            return place(*arguments)
+
+        monkeypatch.setattr("plateloop.data_preparation.clean.fix.place", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fix(dataset, copy, found, away)
+        assert not (copy / NAME).exists() and (away / "0.png").exists()
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="another quarantine"):
+        fix(dataset, copy, found)
+    done = fix(dataset, copy, found, away)
+    assert (done.written, done.quarantined) == (5, 6)
+    assert fix(dataset, copy, found, away) == done
+    undo(away)
+    with pytest.raises(UserError, match="holds a dataset already"):
+        fix(dataset, copy, found, away)
 
 
 def test_fix_alone_leaves_out_only_what_nobody_can_use(dataset: Path, tmp_path: Path) -> None:
