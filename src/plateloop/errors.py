@@ -13,8 +13,13 @@ def one_line(error: Exception) -> str:
     """What ``error`` says, in one line; of a pydantic ValidationError the first fault and its key."""
     from pydantic import ValidationError
 
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text (byte {error.start})"
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())
     first = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(map(str, first["loc"]))
-    return f"{key}: {first['msg']}" if key else first["msg"]
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        said = "unknown key"
+    return f"{key}: {said}" if key else said

@@ -212,7 +212,7 @@ def _resized(plane: Image, width: int, height: int) -> Image:
     """Axes that shrink are averaged, axes that grow interpolated."""
     small = (min(width, plane.shape[1]), min(height, plane.shape[0]))
     if small != plane.shape[1::-1]:
-        # OpenCV averages pairs many at once, any broken ratio value by value: halves first are five times as fast.
+        # OpenCV averages pairs many at once, a broken ratio value by value: halves first, five times faster.
         while not (plane.shape[0] % 2 or plane.shape[1] % 2) and _ratio(plane, small) >= _HALVED:
             half = (plane.shape[1] // 2, plane.shape[0] // 2)
             plane = cv2.resize(plane, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]

@@ -28,6 +28,7 @@ def test_networks_prints_every_budget(plateloop: Call) -> None:
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.steps=["], "not YAML"),
         (["train", "lpdnet", "--data", "nowhere", "--out", "OUT", "--set", "loop.stepz=3"], "loop.stepz"),
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--device", "cuda:7"], "cuda:7"),
+        (["train", "lprnet", "--data", "nowhere", "--out", "OUT", "--device", "gpu"], "device gpu: unknown"),
         (["evaluate", "tcnet", "--data", "nowhere", "--card", "no.yaml"], "n"),
         (["train", "tcnet", "--data", "nowhere", "--out", "OUT", "--start-from", "no.onnx"], "no.onnx"),
         (["tune", "tcnet", "--data", "nowhere", "--out", "OUT"], "nowhere/frames"),

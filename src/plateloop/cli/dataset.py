@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from plateloop.data_preparation.report import Report
 
-Source = Annotated[Path, typer.Argument(help="The folder to read; it is never changed.")]
-Target = Annotated[Path, typer.Argument(help="The folder to write.")]
+Source = Annotated[Path, typer.Argument(metavar="SRC", help="The folder to read; it is never changed.")]
+Target = Annotated[Path, typer.Argument(metavar="DST", help="The folder to write.")]
 Link = Annotated[bool, typer.Option("--link", help="Hard links to the pictures in place of copies.")]
 Labels = Annotated[
     list[str],

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plateloop.cli.options import Weights
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,10 +20,7 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Decides the texts of the plates.")] = 1,
     seconds: Annotated[float, typer.Option(min=0.1, max=60, help="Length of the clip.")] = 10.6,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Networks with cards to use in place of the package's."),
-    ] = None,
+    weights: Weights = None,
 ) -> None:
     """Render a street with traffic, run ``plateloop run`` on it, and compare what was read with the truth."""
     from rich.console import Console

@@ -13,8 +13,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_Checkpoint = Annotated[Path, typer.Argument(help="last.pt of a run, its config.yaml beside it")]
-_Out = Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx and its card")]
+_Checkpoint = Annotated[
+    Path, typer.Argument(metavar="CHECKPOINT", help="last.pt of a run, its config.yaml beside it.")
+]
+_Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for NETWORK.onnx and its card.")]
 
 
 def checkpoint(context: typer.Context, path: _Checkpoint, out: _Out) -> None:
@@ -30,8 +32,12 @@ for _network in ("tcnet", "lpdnet", "lprnet", "colornet"):
 
 @app.command("deepstream")
 def deepstream(
-    out: Annotated[Path, typer.Option("--out", help="folder to write; must not hold anything yet")],
-    config: Annotated[Path | None, typer.Option(help="page of a pipeline, as for `plateloop run`")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder to write; must not hold anything yet.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Page of a pipeline, as for `plateloop run`.")
+    ] = None,
 ) -> None:
     """Write a folder that deepstream-app runs: networks, configuration and parsers."""
     from plateloop.deployment.config import load_config

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plateloop.cli.options import Device, Threads, Weights
+
 if TYPE_CHECKING:
     from plateloop.data_preparation.labeler.store import Store
 
 
 def label(
-    folder: Annotated[Path, typer.Argument(help="A dataset: a folder with a manifest.jsonl.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A dataset: a folder with a manifest.jsonl.")
+    ],
     host: Annotated[str, typer.Option(help="The address to serve on; this machine alone unless told.")] = (
         "127.0.0.1"
     ),
@@ -21,15 +25,14 @@ def label(
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Also show pictures that links in the folder lead to.")
     ] = False,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Networks with cards to use in place of the package's."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda:N, …")] = "cpu",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of a network; 0: one a core.")] = 0,
+    weights: Weights = None,
+    device: Device = "cpu",
+    threads: Threads = 0,
 ) -> None:
-    """Draw boxes and read plates in a browser. Every edit is kept at once; Ctrl-C ends, with all edits in the
-    manifest."""
+    """Draw boxes and read plates in a browser.
+
+    Every edit is kept at once; Ctrl-C ends, with all edits in the manifest.
+    """
     import signal
     import webbrowser
 
@@ -39,7 +42,12 @@ def label(
         from plateloop.data_preparation.labeler.serve import serve
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing: pip install 'plateloop[label]'") from None
+    from plateloop.runtime.cascade import Cascade
     from plateloop.web import LOOPBACK
+
+    if weights is not None or device != "cpu":
+        # Drafts come when they are asked for; what the user names must be there from the start.
+        Cascade.load(device, threads, weights)
 
     def ready(url: str, store: Store) -> None:
         if store.recovered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -26,35 +27,50 @@ _MISPLACED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPE
 
 app = typer.Typer(
     name="plateloop",
-    help="Automatic licence plate recognition: data, training, streams, testing.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("read")(read)
-app.command("run")(run)
-app.command("demo")(demo)
-app.command("msg2kafka")(msg2kafka)
-app.command("consume")(consume)
-app.command("page")(page)
-app.command("label")(label)
-app.command("video2data")(video2data)
-app.add_typer(data.app)
+
+# The help lists the commands by module, in this order.
+_DEPLOYMENT, _DATA, _TRAINING, _TESTING = "Deployment", "Data preparation", "Training", "Testing"
+for _used in (read, run, page, msg2kafka, consume, video2data):
+    app.command(_used.__name__, rich_help_panel=_DEPLOYMENT)(_used)
+app.add_typer(store.app, rich_help_panel=_DEPLOYMENT)
+app.command("label", rich_help_panel=_DATA)(label)
+app.add_typer(data.app, rich_help_panel=_DATA)
 for _trial in (trials.soak, trials.faults, trials.compare, trials.drift):
     testing.app.command(_trial.__name__)(_trial)
-app.add_typer(testing.app)
-app.add_typer(store.app)
-app.add_typer(export.app)
-for _command in (
+for _trained in (
     training.train,
     training.evaluate,
     tuning.tune,
     tuning.prune,
     tuning.quantize,
     training.networks,
+    testing.ceiling,
 ):
-    app.command(_command.__name__)(_command)
-app.command("ceiling")(testing.ceiling)
+    app.command(_trained.__name__, rich_help_panel=_TRAINING)(_trained)
+app.add_typer(export.app, rich_help_panel=_TRAINING)
+app.command("demo", rich_help_panel=_TESTING)(demo)
+app.add_typer(testing.app, rich_help_panel=_TESTING)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from plateloop import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def plateloop(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Automatic licence plate recognition: data, training, streams, testing."""
 
 
 def main() -> None:
@@ -100,6 +116,6 @@ def _tell(message: str) -> None:
 
 def _usage(error: TyperException) -> str:
     """What is wrong with a command line, in one line; nothing where its help was shown instead."""
-    said = " ".join(error.format_message().split())
+    said = " ".join(error.format_message().split()).replace(": Value error, ", ": ")
     context = getattr(error, "ctx", None)
     return f"{said.rstrip('.')}; see {context.command_path} --help" if said and context else said

@@ -15,9 +15,9 @@ def page(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8766,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Look at a store's events in a browser: as they come, by plate, each with its history. Ctrl-C ends.
+    """Look at a store's events in a browser: as they come, by plate, each with its history.
 
-    A run shows its streams as well: plateloop run … --http 127.0.0.1:9100.
+    Ctrl-C ends. A run shows its streams as well: plateloop run … --http 127.0.0.1:9100.
     """
     import signal
     import threading

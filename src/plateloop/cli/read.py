@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from plateloop.cli.options import Device, Threads, Weights
+
 
 def read(
     paths: Annotated[
@@ -27,14 +29,9 @@ def read(
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Texts that are less sure are left out: the plate is unread.")
     ] = 0.0,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, tensorrt, openvino, coreml or directml.")
-    ] = "cpu",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: one a core.")] = 0,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Networks with cards to use in place of the package's."),
-    ] = None,
+    device: Device = "cpu",
+    threads: Threads = 0,
+    weights: Weights = None,
 ) -> None:
     """Read the number plates in pictures.
 

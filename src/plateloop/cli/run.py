@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plateloop.cli.options import DeviceOverride, Page, ThreadsOverride, Weights
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -50,9 +52,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="YAML", help="Page with all settings; options override it.")
-    ] = None,
+    config: Page = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to write; else runs/run-DATE-TIME.")
     ] = None,
@@ -78,16 +78,9 @@ def run(
     interval: Annotated[
         int | None, typer.Option(min=1, help="Detect vehicles in every n-th frame, track in between.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, tensorrt, openvino, coreml or directml.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=0, help="CPU threads for the networks; 0: all cores but one.")
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Networks with cards to use in place of the package's."),
-    ] = None,
+    device: DeviceOverride = None,
+    threads: ThreadsOverride = None,
+    weights: Weights = None,
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="Database of the events; else DIR/plateloop.db.")
     ] = None,

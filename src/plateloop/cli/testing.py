@@ -11,6 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plateloop.cli.options import (
+    Device,
+    DeviceOverride,
+    Json,
+    Page,
+    Split,
+    SplitOption,
+    Threads,
+    ThreadsOverride,
+    Weights,
+)
+
 if TYPE_CHECKING:
     from plateloop.testing.accuracy_scores import AccuracyReport
     from plateloop.testing.throughput import Throughput
@@ -21,11 +33,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_Split = Annotated[str, typer.Option(help="train, val, test or all")]
-_Weights = Annotated[Path | None, typer.Option(help="folder of cards; what it lacks comes from the package")]
-_Device = Annotated[str, typer.Option(help="cpu, cuda:N, …")]
-_Threads = Annotated[int, typer.Option(help="CPU threads of a network; 0: one a core")]
-
 
 @app.callback()
 def test() -> None:
@@ -34,25 +41,28 @@ def test() -> None:
 
 @app.command()
 def accuracy(
-    data: Annotated[list[Path], typer.Argument(help="manifest datasets, and folders with clips.jsonl")],
-    split: _Split = "test",
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA", help="Manifest datasets, and folders with clips.jsonl.")
+    ],
+    split: SplitOption = Split.TEST,
     report: Annotated[
-        Path | None, typer.Option(help="folder for report.html, report.json, failures.png")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for report.html, report.json, failures.png."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print the report as JSON instead of tables")
-    ] = False,
-    threshold: Annotated[float, typer.Option(help="readings less sure than this count as not given")] = 0.0,
-    weights: _Weights = None,
-    device: _Device = "cpu",
-    threads: _Threads = 0,
+    as_json: Json = False,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Readings that are less sure count as not given.")
+    ] = 0.0,
+    weights: Weights = None,
+    device: Device = "cpu",
+    threads: Threads = 0,
 ) -> None:
     """Read pictures and clips whose plates are known; say how many were read, and what lost the others."""
     from plateloop.testing.accuracy import measure
     from plateloop.testing.accuracy_report import write
 
     with show_progress() as begin:
-        result = measure(data, None if split == "all" else split, threshold, weights, device, threads, begin)
+        result = measure(data, split.chosen, threshold, weights, device, threads, begin)
     if report is not None:
         write(result, report, data)
     if as_json:
@@ -66,17 +76,18 @@ def accuracy(
 @app.command()
 def throughput(
     sources: Annotated[
-        list[str] | None, typer.Argument(help="videos, folders of pictures, streams, cameras")
+        list[str] | None,
+        typer.Argument(metavar="SOURCE", help="Videos, folders of pictures, streams, cameras."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="page with all settings; options override it")] = None,
+    config: Page = None,
     seconds: Annotated[
-        float | None, typer.Option(help="stop after so long; live sources never end by themselves")
+        float | None, typer.Option(min=0.1, help="Stop after so long; live sources never end by themselves.")
     ] = None,
-    overlay: Annotated[bool, typer.Option(help="also draw and encode the annotated videos")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
-    weights: _Weights = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda:N, …")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of a network; 0: one a core")] = None,
+    overlay: Annotated[bool, typer.Option(help="Also draw and encode the annotated videos.")] = False,
+    as_json: Json = False,
+    weights: Weights = None,
+    device: DeviceOverride = None,
+    threads: ThreadsOverride = None,
 ) -> None:
     """Run SOURCES through the whole pipeline, keep nothing, and say how fast that went and what it took."""
     from tempfile import TemporaryDirectory
@@ -153,20 +164,24 @@ def _print_accuracy(result: AccuracyReport) -> None:
 
 
 def ceiling(
-    data: Annotated[list[Path], typer.Argument(help="manifest datasets with plates' boxes and texts")],
-    split: _Split = "test",
-    out: Annotated[Path | None, typer.Option(help="folder for ceiling.json and ceiling.png")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
-    weights: _Weights = None,
-    device: _Device = "cpu",
-    threads: _Threads = 0,
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA", help="Manifest datasets with plates' boxes and texts.")
+    ],
+    split: SplitOption = Split.TEST,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for ceiling.json and a chart of each dataset.")
+    ] = None,
+    as_json: Json = False,
+    weights: Weights = None,
+    device: Device = "cpu",
+    threads: Threads = 0,
 ) -> None:
     """Give each network perfect input in turn, and say what the end result would become."""
     from plateloop.runtime.cascade import Cascade, CascadeConfig
     from plateloop.training.ceiling import ceiling as analyse
     from plateloop.training.ceiling import chart, select
 
-    chosen = {folder: select(folder, None if split == "all" else split) for folder in data}
+    chosen = {folder: select(folder, split.chosen) for folder in data}
     cascade = Cascade.load(device, threads, weights, CascadeConfig(color=False))
     results = {}
     for folder, records in chosen.items():

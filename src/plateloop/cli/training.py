@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
+from plateloop.cli.options import Device
 from plateloop.errors import UserError
+
+
+class Split(StrEnum):
+    """The records to measure on; those of train say nothing of others."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
 
 
 class Network(StrEnum):
@@ -20,28 +29,45 @@ class Network(StrEnum):
     COLORNET = "colornet"
 
 
-_Data = Annotated[Path, typer.Option("--data", help="folder of manifest datasets, such as DIR/frames")]
-_Out = Annotated[Path, typer.Option("--out", help="folder of the run; one that exists is continued")]
-_Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; with all also several: cuda:0,cuda:1")]
-_Config = Annotated[Path | None, typer.Option(help="YAML whose keys replace the defaults")]
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder of manifest datasets: DIR/frames, DIR/crops…")
+]
+CardOption = Annotated[
+    Path | None, typer.Option("--card", metavar="YAML", help="Model card; the packaged one unless given.")
+]
+NetworkArgument = Annotated[Network, typer.Argument(metavar="NETWORK")]
+_Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder of the run; one that exists is continued.")
+]
+_Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; with all also several: cuda:0,cuda:1.")]
+_Config = Annotated[Path | None, typer.Option(metavar="YAML", help="Settings that replace the defaults.")]
 _Set = Annotated[
-    list[str] | None, typer.Option("--set", help="one key: loop.learning_rate=1e-3 (repeatable)")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, as loop.learning_rate=1e-3. Repeatable."),
 ]
 
 
 def train(
-    network: Annotated[str, typer.Argument(help="tcnet, lpdnet, lprnet, colornet, or all at a time")],
-    data: _Data,
+    network: Annotated[
+        str, typer.Argument(metavar="NETWORK", help="tcnet, lpdnet, lprnet, colornet, or all at a time.")
+    ],
+    data: Data,
     out: _Out,
     device: _Device = "cpu",
-    minutes: Annotated[float | None, typer.Option(help="wall-clock budget of the schedule")] = None,
-    steps: Annotated[int | None, typer.Option(help="optimizer steps of the schedule")] = None,
-    batch: Annotated[int | None, typer.Option(help="pictures a step")] = None,
-    seed: Annotated[int | None, typer.Option(help="of every random number")] = None,
-    only: Annotated[str | None, typer.Option(help="with all: these, such as tcnet,lprnet")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Wall-clock budget of the schedule.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps of the schedule.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pictures a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random number.")] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="NETWORKS", help="With all: these, such as tcnet,lprnet.")
+    ] = None,
     start_from: Annotated[
         Path | None,
-        typer.Option(help="an exported ONNX or a last.pt whose weights to start from; package: the packaged"),
+        typer.Option(
+            metavar="FILE", help="ONNX or last.pt with the weights to start from; package: the packaged ones."
+        ),
     ] = None,
     config: _Config = None,
     assignments: _Set = None,
@@ -93,27 +119,29 @@ def train(
 
 
 def evaluate(
-    network: Network,
-    data: _Data,
-    card: Annotated[Path | None, typer.Option(help="model card; the packaged one where not given")] = None,
-    split: Annotated[str, typer.Option(help="val (to choose) or test (to report)")] = "val",
-    device: Annotated[str, typer.Option(help="cpu, or cuda:N with onnxruntime-gpu")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="folder for metrics.json and sample pictures")] = None,
+    network: NetworkArgument,
+    data: Data,
+    card: CardOption = None,
+    split: Annotated[Split, typer.Option(help="val to choose by, test to report.")] = Split.VAL,
+    device: Device = "cpu",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for metrics.json and sample pictures.")
+    ] = None,
 ) -> None:
     """Measure NETWORK through its exported ONNX and the runtime's own decoding."""
     match network:
         case Network.TCNET | Network.LPDNET:
             from plateloop.training.detection.evaluate import evaluate_detector
 
-            evaluate_detector(network.value, data, card, split, device, out)
+            evaluate_detector(network.value, data, card, split.value, device, out)
         case Network.LPRNET:
             from plateloop.training.reading.evaluate import evaluate_reader
 
-            evaluate_reader(data, card, split, device, out)
+            evaluate_reader(data, card, split.value, device, out)
         case Network.COLORNET:
             from plateloop.training.color.evaluate import evaluate_color
 
-            evaluate_color(data, card, split, device, out)
+            evaluate_color(data, card, split.value, device, out)
 
 
 def networks() -> None:

@@ -7,24 +7,27 @@ from typing import Annotated
 
 import typer
 
+from plateloop.cli.options import Device, Json, Split, SplitOption, Threads, Weights
 from plateloop.cli.testing import show_progress
-
-_Weights = Annotated[Path | None, typer.Option(help="folder of cards; what it lacks comes from the package")]
 
 
 def soak(
     sources: Annotated[
-        list[str] | None, typer.Argument(help="live sources; a street of plateloop's own unless given")
+        list[str] | None,
+        typer.Argument(metavar="SOURCE", help="Live sources; a street of plateloop's own unless given."),
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.2, help="how long")] = 30,
+    minutes: Annotated[float, typer.Option(min=0.2, help="How long.")] = 30,
     warm_up: Annotated[
-        float | None, typer.Option(help="minutes that do not count; a sixth, at most 5, unless given")
+        float | None,
+        typer.Option(min=0, help="Minutes that do not count; a sixth, at most 5, unless given."),
     ] = None,
-    streams: Annotated[int, typer.Option(min=1, help="streams of plateloop's own street")] = 2,
-    limit: Annotated[float, typer.Option(help="MB/min that memory may grow by")] = 1.0,
-    config: Annotated[Path | None, typer.Option(help="page to run as it is, in place of SOURCES")] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="where soak.json and soak.png go")] = Path("soak"),
-    weights: _Weights = None,
+    streams: Annotated[int, typer.Option(min=1, help="Streams of plateloop's own street.")] = 2,
+    limit: Annotated[float, typer.Option(help="MB/min that memory may grow by.")] = 1.0,
+    config: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Page to run as it is, in place of SOURCE.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where soak.json and soak.png go.")] = Path("soak"),
+    weights: Weights = None,
 ) -> None:
     """Run a deployment for long and watch memory, frames/s, threads and open files, each second.
 
@@ -41,7 +44,9 @@ def soak(
     from plateloop.testing.street import render_clip
 
     if config is not None and sources:
-        raise UserError("soak takes SOURCES or a page (--config) with its own, not both")
+        raise UserError("soak takes SOURCE or a page (--config) with its own, not both")
+    if warm_up is not None and warm_up >= minutes:
+        raise UserError(f"--warm-up {warm_up:g}: not shorter than --minutes {minutes:g}")
     run = out / f"run-{datetime.now():%Y%m%d-%H%M%S}"
     seconds = 60 * minutes
     with ExitStack() as stack, show_progress() as begin:
@@ -69,16 +74,16 @@ def soak(
 
 
 def faults(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="where the page and all traces go")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the page and all traces go.")] = Path(
         "faults"
     ),
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="this fault; more by repeating")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this fault. Repeatable.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="each fault a few times, three minutes in all")
+        bool, typer.Option("--quick", help="Each fault a few times, three minutes in all")
     ] = False,
-    weights: _Weights = None,
+    weights: Weights = None,
 ) -> None:
     """Do faults to a running deployment and count what was lost: the fault table.
 
@@ -132,19 +137,21 @@ def faults(
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help='folder of cards and networks, or "package"')],
-    b: Annotated[str, typer.Argument(help="the same, to be compared with A")],
-    data: Annotated[list[Path], typer.Argument(help="manifest datasets, and folders with clips.jsonl")],
-    split: Annotated[str, typer.Option(help="train, val, test or all")] = "test",
+    a: Annotated[str, typer.Argument(metavar="A", help='Folder of cards and networks, or "package".')],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same, to be compared with A.")],
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA", help="Manifest datasets, and folders with clips.jsonl.")
+    ],
+    split: SplitOption = Split.TEST,
     fail_below: Annotated[
-        float | None, typer.Option(metavar="POINTS", help="exit 1 where B−A is below, in percentage points")
+        float | None, typer.Option(metavar="POINTS", help="Exit 1 where B−A is below, in percentage points.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="folder for compare.html and compare.json")
+        Path | None, typer.Option(metavar="DIR", help="Folder for compare.html and compare.json.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda:N, …")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads of a network; 0: one a core")] = 0,
+    as_json: Json = False,
+    device: Device = "cpu",
+    threads: Threads = 0,
 ) -> None:
     """Compare two sets of networks on the same DATA: accuracy end to end, and speed."""
     from rich.box import SIMPLE_HEAD
@@ -157,8 +164,7 @@ def compare(
 
     sets = [None if name == "package" else Path(name) for name in (a, b)]
     with show_progress() as begin:
-        chosen = None if split == "all" else split
-        result = measure(sets[0], sets[1], data, chosen, device, threads, begin)
+        result = measure(sets[0], sets[1], data, split.chosen, device, threads, begin)
     if report is not None:
         write(result, report, data)
     if as_json:
@@ -176,17 +182,17 @@ def compare(
 
 
 def drift(
-    events: Annotated[str, typer.Argument(metavar="STORE_OR_EVENTS", help="event store, or events.jsonl")],
+    events: Annotated[str, typer.Argument(metavar="STORE_OR_EVENTS", help="Event store, or events.jsonl.")],
     reference: Annotated[
-        str, typer.Option(metavar="STORE_OR_PERIOD", help="another store or file, or a period FROM..TO")
+        str, typer.Option(metavar="STORE_OR_PERIOD", help="Another store or file, or a period FROM..TO.")
     ],
     current: Annotated[
-        str | None, typer.Option(metavar="FROM..TO", help="period to test; else all after the reference's")
+        str | None, typer.Option(metavar="FROM..TO", help="Period to test; else all after the reference's.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="folder for drift.html and drift.json")
+        Path | None, typer.Option(metavar="DIR", help="Folder for drift.html and drift.json.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of lines")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare two periods of an event store: confidence, plates' height, readings, colours, labels, hours.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from plateloop.cli.training import Network
+from plateloop.cli.training import CardOption, Data, NetworkArgument
 
 
 class Precision(StrEnum):
@@ -26,24 +26,27 @@ class Target(StrEnum):
     TENSORRT = "tensorrt"
 
 
-_Data = Annotated[Path, typer.Option("--data", help="folder of manifest datasets, such as DIR/frames")]
-_Limit = Annotated[int | None, typer.Option(help="pictures of each dataset at most, for trials")]
+_Limit = Annotated[int | None, typer.Option(min=1, help="Pictures of each dataset at most, for trials.")]
 
 
 def quantize(
-    network: Network,
-    data: _Data,
-    out: Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx and its card")],
-    card: Annotated[Path | None, typer.Option(help="model card; the packaged one where not given")] = None,
-    to: Annotated[Precision, typer.Option(help="int8, or fp16 for GPUs")] = Precision.INT8,
+    network: NetworkArgument,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for NETWORK.onnx and its card.")],
+    card: CardOption = None,
+    to: Annotated[Precision, typer.Option(help="int8, or fp16 for GPUs.")] = Precision.INT8,
     target: Annotated[
-        Target, typer.Option("--for", help="whose INT8: cpu, or tensorrt (signed, symmetric)")
+        Target, typer.Option("--for", help="Whose INT8: cpu, or tensorrt (signed, symmetric).")
     ] = Target.CPU,
     max_loss: Annotated[
-        float, typer.Option(help="most that the figure on val may fall: 0.01 is a point")
+        float, typer.Option(min=0, help="Most that the figure on val may fall: 0.01 is a point.")
     ] = 0.01,
-    pictures: Annotated[int, typer.Option(help="pictures of train on which ranges are measured")] = 128,
-    minutes: Annotated[float, typer.Option(help="most time for measuring each layer's sensitivity")] = 3.0,
+    pictures: Annotated[
+        int, typer.Option(min=1, help="Pictures of train on which ranges are measured.")
+    ] = 128,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Most time for measuring each layer's sensitivity.")
+    ] = 3.0,
     limit: _Limit = None,
 ) -> None:
     """Quantize NETWORK and say what it costs on val and gains on this CPU.
@@ -75,20 +78,28 @@ def quantize(
 
 
 def tune(
-    network: Network,
-    data: _Data,
-    out: Annotated[Path, typer.Option("--out", help="folder of the study; one that exists goes on")],
-    trials: Annotated[int, typer.Option(min=1, help="trials in all, with those that are done")] = 20,
-    minutes: Annotated[float, typer.Option(min=0.01, help="of each trial")] = 4.0,
-    device: Annotated[str, typer.Option(help="cpu, or devices that take trials: cuda:0,cuda:1")] = "cpu",
+    network: NetworkArgument,
+    data: Data,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of the study; one that exists goes on.")
+    ],
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, with those that are done.")] = 20,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of each trial.")] = 4.0,
+    device: Annotated[str, typer.Option(help="cpu, or devices that take trials: cuda:0,cuda:1.")] = "cpu",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="trials at a time; one a device unless given")
+        int | None, typer.Option(min=1, help="Trials at a time; one a device unless given.")
     ] = None,
-    space: Annotated[Path | None, typer.Option(help="YAML of keys with {low, high, log} or choices")] = None,
-    evaluate_every: Annotated[int, typer.Option(min=1, help="steps between looks at a trial")] = 200,
+    space: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Keys with {low, high, log} or choices.")
+    ] = None,
+    evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between looks at a trial.")] = 200,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", help="one key for all trials: loop.cuda_graph=true (repeatable)"),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting of all trials, as loop.cuda_graph=true. Repeatable.",
+        ),
     ] = None,
 ) -> None:
     """Search for NETWORK's best settings by short trainings, judged on val; leaves OUT/best.yaml."""
@@ -105,16 +116,21 @@ def tune(
 
 
 def prune(
-    network: Network,
-    data: _Data,
-    out: Annotated[Path, typer.Option("--out", help="folder for NETWORK.onnx, its card and the run")],
-    share: Annotated[float, typer.Option(min=0.01, max=0.9, help="of the channels to cut away")] = 0.2,
-    minutes: Annotated[float, typer.Option(min=0.01, help="of training afterwards")] = 4.0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
-    card: Annotated[Path | None, typer.Option(help="model card; the packaged one where not given")] = None,
+    network: NetworkArgument,
+    data: Data,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for NETWORK.onnx, its card and the run.")
+    ],
+    share: Annotated[float, typer.Option(min=0.01, max=0.9, help="Of the channels to cut away.")] = 0.2,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of training afterwards.")] = 4.0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    card: CardOption = None,
     limit: _Limit = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="a key of the training: loop.batch=64 (repeatable)")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="One setting of the training, as loop.batch=64. Repeatable."
+        ),
     ] = None,
 ) -> None:
     """Cut channels of NETWORK away, train on, and say what it costs on val and saves."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plateloop.cli.options import DeviceOverride, Page, ThreadsOverride, Weights
+
 if TYPE_CHECKING:
     from plateloop.deployment.video2data.harvest import Harvest
 
@@ -26,9 +28,7 @@ def video2data(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The dataset's folder; must be new or empty.")],
-    config: Annotated[
-        Path | None, typer.Option(metavar="YAML", help="Page of settings, as for `plateloop run`.")
-    ] = None,
+    config: Page = None,
     period: Annotated[
         float, typer.Option(min=0, help="Seconds between two kept frames; 0: all looked at.")
     ] = 1,
@@ -55,13 +55,9 @@ def video2data(
     ] = None,
     hard: Annotated[int, typer.Option(min=0, help="Most hard examples, the best ones; 0: none.")] = 200,
     interval: Annotated[int | None, typer.Option(min=1, help="Look at every n-th frame.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, tensorrt, openvino…")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=0, help="CPU threads for the networks; 0: all cores but one.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Networks with cards in place of the package's.")
-    ] = None,
+    device: DeviceOverride = None,
+    threads: ThreadsOverride = None,
+    weights: Weights = None,
 ) -> None:
     """Make labelled data from videos: frames with vehicles, colours, plates and texts, and hard examples.
 

@@ -88,14 +88,15 @@ def load(place: str, since: float = -math.inf, until: float = math.inf) -> list[
     if path.suffix in (".jsonl", ".ndjson"):
         if not path.is_file():
             raise UserError(f"{place}: no such file")
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8", errors="replace") as lines:
             items = list({item.event.id: item for item in LineReader().read(lines)}.values())
     else:
         with closing(Store.open(place, create=False)) as store:
             items = list(store.latest())
     chosen = [item for item in items if since <= item.time < until]
     if not chosen:
-        raise UserError(f"{place}: no event in this period; it holds {len(items)}")
+        which = f"none of its {len(items)} events is in this period" if items else "no event in it"
+        raise UserError(f"{place}: {which}")
     return chosen
 
 

@@ -90,9 +90,13 @@ def soak(
         samples: list[Sample] = []
         begun = time.monotonic()
         while (now := time.monotonic() - begun) < seconds:
-            if subject.process.poll() is not None:
-                raise UserError(f"the run ended after {now:.0f} s: {'; '.join(subject.warnings[-3:])}")
-            samples.append(_sample(subject.process.pid, address, now))
+            try:
+                samples.append(_sample(subject.process.pid, address, now))
+            except OSError:  # neither its page answers nor the system knows it
+                said = "; ".join(subject.warnings[-3:])
+                if subject.stop() == 0:
+                    said = "its sources have ended; give live ones"
+                raise UserError(f"the run ended after {now:.0f} s: {said}") from None
             advance(1)
             time.sleep(max(0.0, len(samples) - (time.monotonic() - begun)))
     finally:

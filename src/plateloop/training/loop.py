@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -66,8 +67,10 @@ def rate_at(config: LoopConfig, progress: float) -> float:
 def pick_device(name: str) -> torch.device:
     """The device called ``name`` ("cpu", "cuda", "cuda:1").
 
-    Raises UserError where CUDA is asked for and not there: nothing falls back silently.
+    Raises UserError for another name, and where CUDA is asked for and not there: nothing falls back silently.
     """
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"device {name}: unknown; training runs on cpu, cuda or cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"{name}: this machine's torch sees no GPU; use --device cpu or install a CUDA torch")
     return torch.device(name)

@@ -76,7 +76,7 @@ class Subject:
         assert self.process.stderr is not None
         with self.process.stderr as lines:
             for line in lines:
-                self.warnings.append(line.rstrip())
+                self.warnings.append(line.rstrip().removeprefix("plateloop: "))
 
 
 def write_page(path: Path, urls: Sequence[str], weights: Path | None, threads: int = 1) -> Path:

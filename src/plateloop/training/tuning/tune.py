@@ -61,7 +61,7 @@ def load_space(network: str, path: Path | None) -> Space:
         return TypeAdapter(Space).validate_python(yaml.safe_load(place.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such search space") from None
-    except (yaml.YAMLError, ValidationError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
         said = one_line(error)
         raise UserError(f"{path}: not a search space (key: {{low, high}} or a list): {said}") from None
 
