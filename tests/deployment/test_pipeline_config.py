@@ -38,6 +38,8 @@ def test_an_empty_page_is_all_defaults(tmp_path: Path) -> None:
         ("schedule: {interval: soon}", "schedule.interval"),
         ("- a\n- b", "not a page"),
         ("a: [", "not YAML"),
+        ("kafka: {payload: full}", "kafka.servers: not given: HOST:PORT"),
+        ("mqtt: {url: 'http://h/t'}", "mqtt.url: expected mqtt://"),
     ],
 )
 def test_mistakes_are_named_in_one_line(tmp_path: Path, text: str, said: str) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from plateloop.deployment.cluster.config import RayConfig
 from plateloop.deployment.fusion import FusionConfig
@@ -162,23 +163,28 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _explain(error: Any) -> str:
+    *place, name = error["loc"]
     where = ".".join(str(part) for part in error["loc"])
-    if error["type"] != "extra_forbidden":
-        said = error["msg"].removeprefix("Value error, ")
-        return f"{where}: {said[0].lower()}{said[1:]}"
-    known = _keys(PipelineConfig, list(error["loc"][:-1]))
-    close = get_close_matches(str(error["loc"][-1]), known, 1)
-    return f"{where}: unknown key" + (f"; did you mean {close[0]}?" if close else "")
+    known = _fields(PipelineConfig, place)
+    if error["type"] == "extra_forbidden":
+        close = get_close_matches(str(name), known, 1)
+        return f"{where}: unknown key" + (f"; did you mean {close[0]}?" if close else "")
+    if error["type"] == "missing" and name in known:
+        return f"{where}: not given: {known[name].description}"
+    if error["type"] == "string_pattern_mismatch" and name in known:
+        return f"{where}: expected {known[name].description}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {said[0].lower()}{said[1:]}"
 
 
-def _keys(model: type[BaseModel], place: list[Any]) -> list[str]:
-    # The keys allowed at a place of the page; list positions on the way are passed over.
+def _fields(model: type[BaseModel], place: list[Any]) -> Mapping[str, FieldInfo]:
+    # What is allowed at a place of the page; list positions on the way are passed over.
     for part in place:
         if isinstance(part, int):
             continue
         annotation: Any = model.model_fields[part].annotation
         inner = annotation if isinstance(annotation, type) else annotation.__args__[0]
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
+            return {}
         model = inner
-    return list(model.model_fields)
+    return model.model_fields
