@@ -8,34 +8,38 @@ from typing import Annotated
 import typer
 
 from plateloop.cli.dataset import Lenient, Link, Ray, Source, Target, tell
+from plateloop.cli.options import Device, Split, Threads, Weights
 
 
 def clean(
-    source: Annotated[Path | None, typer.Argument(help="The folder to read; it is never changed.")] = None,
+    source: Annotated[
+        Path | None, typer.Argument(metavar="SRC", help="The folder to read; it is never changed.")
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Folder for index.html (with pictures) and findings.jsonl.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for index.html (with pictures) and findings.jsonl."),
     ] = None,
     fix: Annotated[
-        Path | None, typer.Option(help="Folder for a copy with what is safe to mend mended.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for a copy with what is safe to mend mended.")
     ] = None,
     quarantine: Annotated[
-        Path | None, typer.Option(help="With --fix: folder for what is left out of the copy.")
+        Path | None, typer.Option(metavar="DIR", help="With --fix: folder for what is left out of the copy.")
     ] = None,
     kind: Annotated[
-        list[str], typer.Option("--kind", help="A kind of finding to put into quarantine. Repeatable.")
+        list[str],
+        typer.Option("--kind", metavar="KIND", help="A kind of finding to put into quarantine. Repeatable."),
     ] = [],  # noqa: B006
     undo: Annotated[
-        Path | None, typer.Option(help="Take this quarantine back into the copy; nothing else is done.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Take this quarantine back into the copy; nothing else is done."),
     ] = None,
     networks: Annotated[
         bool, typer.Option("--networks/--no-networks", help="Compare the labels with the networks.")
     ] = True,
-    split: Annotated[
-        str | None, typer.Option(help="Compare only this split with the networks, such as train.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Folder of model cards; else the package's.")] = None,
-    device: Annotated[str, typer.Option(help="For the networks: cpu, cuda, ...")] = "cpu",
-    threads: Annotated[int, typer.Option(min=0, help="Of each network; 0: one a core.")] = 0,
+    split: Annotated[Split, typer.Option(help="Compare only these records with the networks.")] = Split.ALL,
+    weights: Weights = None,
+    device: Device = "cpu",
+    threads: Threads = 0,
     sure: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="Score from which a network's word counts.")
     ] = 0.6,
@@ -77,7 +81,7 @@ def clean(
             raise UserError(f"--kind {name}: unknown; one of {', '.join(KINDS)}")
     if ray is not None and networks and (device != "cpu" or threads):
         raise UserError("--ray: each core of the cluster asks its own networks; leave --device and --threads")
-    asked = Networks(weights, device, threads, split) if networks else None
+    asked = Networks(weights, device, threads, split.chosen) if networks else None
     config = CleanConfig(least_height=least_height, sure=sure, shown=show)
     manifest_of(source)
     if fix is not None:
@@ -115,7 +119,7 @@ def balance(
         float, typer.Option(min=0, max=1, help="1 leaves all as it is, 0 makes all values alike.")
     ] = 0.5,
     limit: Annotated[float, typer.Option(min=1.01, help="The largest weight, and one over the least.")] = 10,
-    split: Annotated[str, typer.Option(help="The split to weigh; all weighs every record.")] = "train",
+    split: Annotated[Split, typer.Option(help="The records to weigh.")] = Split.TRAIN,
     link: Link = False,
     lenient: Lenient = False,
 ) -> None:
@@ -127,7 +131,7 @@ def balance(
 
     config = BalanceConfig(power=power, limit=limit)
     with counting("weighing") as tick:
-        found, report = run(source, target, config, None if split == "all" else split, link, tick)
+        found, report = run(source, target, config, split.chosen, link, tick)
     for margin, value, before, after in found.shares():
         typer.echo(f"{margin} {value}: {before:.2%} -> {after:.2%}")
     for file, reason in report.skipped.items():
@@ -148,7 +152,7 @@ def augment(
     target: Target,
     copies: Annotated[int, typer.Option(min=1, help="Of each picture, besides itself.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same copies.")] = 0,
-    split: Annotated[str, typer.Option(help="The split to copy; all copies every record.")] = "train",
+    split: Annotated[Split, typer.Option(help="The records to copy.")] = Split.TRAIN,
     ray: Ray = None,
     lenient: Lenient = False,
 ) -> None:
@@ -161,5 +165,5 @@ def augment(
     from plateloop.data_preparation.augment import augment as run
 
     with counting("augmenting") as tick:
-        report = run(source, target, copies, seed, None if split == "all" else split, tick, ray)
+        report = run(source, target, copies, seed, split.chosen, tick, ray)
     tell(report, source, target, lenient)

@@ -27,14 +27,19 @@ def data() -> None:
 def convert(
     source: Source,
     target: Target,
-    source_format: Annotated[str, typer.Option("--from", help="The source's format.")],
-    target_format: Annotated[str, typer.Option("--to", help="The target's format.")] = "manifest",
+    source_format: Annotated[str, typer.Option("--from", metavar="FORMAT", help="The source's format.")],
+    target_format: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="The target's format.")
+    ] = "manifest",
     label: Labels = [],  # noqa: B006
     link: Link = False,
     lenient: Lenient = False,
 ) -> None:
-    """Convert a dataset: manifest, kitti, yolo, voc, coco, cvat, labelstudio, labelme, ccpd, lprnet, ocrnet,
-    openalpr, pairs, names, csv."""
+    """Convert a dataset from one format to another.
+
+    Formats: manifest, kitti, yolo, voc, coco, cvat, labelstudio, labelme, ccpd, lprnet, ocrnet, openalpr,
+    pairs, names, csv.
+    """
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.convert import convert as run
     from plateloop.data_preparation.relabel import parse
@@ -48,7 +53,8 @@ def import_(
     source: Source,
     target: Target,
     source_format: Annotated[
-        str | None, typer.Option("--from", help="The format; told from the files if absent.")
+        str | None,
+        typer.Option("--from", metavar="FORMAT", help="The format; told from the files if absent."),
     ] = None,
     region: Annotated[
         str | None,
@@ -90,7 +96,9 @@ def import_(
 
 
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="The datasets to read, then the folder to write.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER", help="The datasets to read, then the folder to write.")
+    ],
     label: Labels = [],  # noqa: B006
     link: Link = False,
     lenient: Lenient = False,
@@ -158,7 +166,7 @@ def stats(
     source: Source,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
     page: Annotated[
-        Path | None, typer.Option(help="Also write an HTML page with plots to this file.")
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML page with plots to this file.")
     ] = None,
 ) -> None:
     """Count what is in a manifest dataset: splits, sources, regions, classes, characters, sizes, hours.

@@ -136,7 +136,7 @@ def consume(
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option(metavar="PLATE", help="Only such plates: * is anything, ? one; O is 0, I is 1."),
+        typer.Option(metavar="PLATE", help="Only such plates: `*` is anything, `?` one; O is 0, I is 1."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="O is not 0, and I is not 1.")] = False,
     source: Annotated[str | None, typer.Option(help="Only events of this source.")] = None,

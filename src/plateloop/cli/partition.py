@@ -16,7 +16,9 @@ def slice_(
     where: Annotated[
         list[str],
         typer.Option(
-            "--where", help="FIELD=PATTERN, FIELD!=PATTERN, min_FIELD=N or max_FIELD=N. Repeatable."
+            "--where",
+            metavar="CONDITION",
+            help="FIELD=PATTERN, FIELD!=PATTERN, min_FIELD=N or max_FIELD=N. Repeatable.",
         ),
     ] = [],  # noqa: B006
     random: Annotated[int | None, typer.Option("--random", min=1, help="So many, by chance.")] = None,
@@ -30,7 +32,7 @@ def slice_(
     """Take a part of a manifest dataset: by query, by chance, per class.
 
     Fields: file, source, license, region, split, sequence, tag, label, color, text, annotation (patterns with
-    * and ?, several between commas); numbers: width, height, vehicles, plates, plate_width, plate_height,
+    `*` and `?`, several between commas); numbers: width, height, vehicles, plates, plate_width, plate_height,
     vehicle_width, vehicle_height, text_length.
     """
     from plateloop.cli.progress import counting
@@ -43,7 +45,9 @@ def slice_(
 
 def split(
     source: Source,
-    target: Annotated[Path | None, typer.Argument(help="The folder to write; none with --check.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="DST", help="The folder to write; none with --check.")
+    ] = None,
     val: Annotated[float, typer.Option(min=0, max=1, help="Share to choose by.")] = 0.1,
     test: Annotated[float, typer.Option(min=0, max=1, help="Share to report on.")] = 0.1,
     folds: Annotated[int, typer.Option(min=0, help="Write so many datasets for cross validation.")] = 0,

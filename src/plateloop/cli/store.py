@@ -52,7 +52,7 @@ def list_events(
 @app.command()
 def search(
     store: _Store,
-    text: Annotated[str, typer.Argument(help="Plate; * is anything, ? one character.")],
+    text: Annotated[str, typer.Argument(metavar="PLATE", help="Plate; `*` is anything, `?` one character.")],
     as_json: _Json = False,
     edits: Annotated[int, typer.Option(min=0, help="Characters that may be changed, missing or added.")] = 0,
     exact: Annotated[bool, typer.Option("--exact", help="O is not 0, and I is not 1.")] = False,
@@ -76,7 +76,9 @@ def search(
 @app.command()
 def export(
     store: _Store,
-    file: Annotated[Path, typer.Argument(help="NAME.csv, NAME.json, NAME.jsonl or NAME.parquet.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="NAME.csv, NAME.json, NAME.jsonl or NAME.parquet.")
+    ],
     phases: _Phases = False,
     source: _Source = None,
     since: _Since = None,

@@ -14,7 +14,9 @@ def synth(
     target: Target,
     count: Annotated[int, typer.Option(min=1, help="How many plates to make.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same plates.")] = 0,
-    style: Annotated[str | None, typer.Option(help="Only this style, such as gb or vn-two.")] = None,
+    style: Annotated[
+        str | None, typer.Option(metavar="STYLE", help="Only this style, such as gb or vn-two.")
+    ] = None,
     clean: Annotated[bool, typer.Option("--clean", help="Flat and sharp, as no camera sees them.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes to use; 0: one a core.")] = 0,
     ray: Ray = None,
@@ -37,9 +39,12 @@ def synth(
 
 
 def glyphs(
-    target: Annotated[Path, typer.Argument(help="The atlas to write, such as glyphs.npz.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The atlas to write, such as glyphs.npz.")],
     fonts: Annotated[
-        list[Path], typer.Option(help="A folder to look for fonts in; the system's if absent. Repeatable.")
+        list[Path],
+        typer.Option(
+            metavar="DIR", help="A folder to look for fonts in; the system's if absent. Repeatable."
+        ),
     ] = [],  # noqa: B006
     limit: Annotated[int, typer.Option(min=1, help="At most this many faces.")] = 400,
 ) -> None:
