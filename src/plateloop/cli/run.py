@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from plateloop.deployment.cluster.launch import ClusterLaunch
+    from plateloop.deployment.courier import Courier
     from plateloop.deployment.launch import Launch
 
 log = logging.getLogger(__name__)
@@ -187,12 +188,18 @@ def run(
         for courier in launched.couriers:
             courier.begin_finish(courier.patience_s)
         waiting = {courier: courier.finish(courier.patience_s) for courier in launched.couriers}
-    reports = launched.pipeline.reports
     if not as_json:
         _summarize(launched, Console())
-    for report in reports:
-        if report.error is not None:
-            log.error("%s", report.error)
+    _tell_failures(launched, failures, waiting)
+
+
+def _tell_failures(
+    launched: Launch | ClusterLaunch, failures: list[Exception], waiting: dict[Courier, int]
+) -> None:
+    """What went wrong, on stderr; exit 1 where events or outputs are missing somewhere, 2 for a source."""
+    errors = [report.error for report in launched.pipeline.reports if report.error is not None]
+    for error in errors:
+        log.error("%s", error)
     if any(isinstance(failure, BrokenPipeError) for failure in failures):
         # Whoever read our lines has gone: what Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -201,7 +208,7 @@ def run(
             log.error("%d events wait in the store for %s; the next run delivers them", count, courier.title)
     if failures or any(waiting.values()):
         raise typer.Exit(1)
-    if any(report.error is not None for report in reports):
+    if errors:
         raise typer.Exit(2)
 
 
