@@ -78,6 +78,7 @@ class ReaderConfig(BaseModel):
     dropout: float = Field(0.1, description="in the attention blocks")
     steps_weight: float = Field(1.0, description="of the loss on known places of characters")
     regions_weight: float = Field(0.05, description="of the loss on regions")
+    compared: int = Field(600, ge=10, description="synthetic plates read by box and rectified, for the card")
 
 
 def region_names(real: RealPlates, least: int = 20) -> tuple[str, ...]:
@@ -162,13 +163,14 @@ def describe(
     )
 
 
-def finish(average: nn.Module, out: Path, draft: Card, val: RealPlates) -> Path:
-    """Export ``average`` with its card, calibrated and measured on ``val``; returns the card's path."""
+def finish(average: nn.Module, out: Path, draft: Card, val: RealPlates, compared: int) -> Path:
+    """Export ``average`` with its card, calibrated on ``val``, measured on it and on ``compared`` synthetic
+    plates; returns the card's path."""
     card, path = export_with_card(average, draft, out)
     session = Session(path)
     card = card.model_copy(update={"temperature": round(fit_temperature(session, val, card), 3)})
     evaluation = evaluate(session, val, card, "val")
-    metrics = evaluation.metrics | compare_rectified(session, card, partial(render, margin=0.0))
+    metrics = evaluation.metrics | compare_rectified(session, card, partial(render, margin=0.0), compared)
     save_card(card.model_copy(update={"metrics": metrics}), path)
     print_metrics(metrics)
     save_evaluation(evaluation, metrics, val, out)
@@ -243,4 +245,4 @@ def train_reader(
             network, config.loop, batches, partial(losses, config), out, place, judge, meaning=regions
         )
         print(f"{pool.rendered} synthetic plates, {pool.alive} of {workers} workers alive", flush=True)
-    return finish(average, out, draft, val)
+    return finish(average, out, draft, val, config.compared)
