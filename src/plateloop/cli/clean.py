@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plateloop.cli.dataset import Lenient, Link, Ray, Source, Target, tell
+from plateloop.cli.dataset import Lenient, Link, Ray, Source, Target, check_skipped, tell, tell_skipped
 from plateloop.cli.options import Device, Split, Threads, Weights
 
 
@@ -127,24 +127,19 @@ def balance(
     from plateloop.cli.progress import counting
     from plateloop.data_preparation.balance import BalanceConfig
     from plateloop.data_preparation.balance import balance as run
-    from plateloop.errors import UserError
 
     config = BalanceConfig(power=power, limit=limit)
     with counting("weighing") as tick:
         found, report = run(source, target, config, split.chosen, link, tick)
     for margin, value, before, after in found.shares():
         typer.echo(f"{margin} {value}: {before:.2%} -> {after:.2%}")
-    for file, reason in report.skipped.items():
-        typer.echo(f"skipped {file}: {reason}", err=True)
+    tell_skipped(report)
     low, high = found.weights.min(), found.weights.max()
     typer.echo(
         f"{target}: {report.written} records written, {len(found.weights)} weighed, {low:.2g} to {high:.2g}, "
         f"worth {found.effective:.0f} drawn evenly"
     )
-    if report.skipped and not lenient:
-        raise UserError(
-            f"{source}: {len(report.skipped)} files were skipped, the others written; mend them, or --lenient"
-        )
+    check_skipped(report, source, lenient)
 
 
 def augment(

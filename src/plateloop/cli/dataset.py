@@ -30,8 +30,7 @@ def tell(report: Report, source: Path, target: Path, lenient: bool) -> None:
     """
     from plateloop.errors import UserError
 
-    for file, reason in report.skipped.items():
-        typer.echo(f"skipped {file}: {reason}", err=True)
+    tell_skipped(report)
     for name, count in sorted(report.lost.items()):
         if count:
             typer.echo(f"{target}: its format cannot hold {name} ({count} pictures)", err=True)
@@ -41,6 +40,19 @@ def tell(report: Report, source: Path, target: Path, lenient: bool) -> None:
         raise UserError(
             f"{source}: nothing could be written; give a folder, a format or a query that has records"
         )
+    check_skipped(report, source, lenient)
+
+
+def tell_skipped(report: Report) -> None:
+    """Name on stderr what was not written, a line a file."""
+    for file, reason in report.skipped.items():
+        typer.echo(f"skipped {file}: {reason}", err=True)
+
+
+def check_skipped(report: Report, source: Path, lenient: bool) -> None:
+    """Raise UserError where files were skipped and ``lenient`` does not allow that."""
+    from plateloop.errors import UserError
+
     if report.skipped and not lenient:
         raise UserError(
             f"{source}: {len(report.skipped)} files were skipped, the others written; mend them, or --lenient"

@@ -45,7 +45,7 @@ def quantize(
         int, typer.Option(min=1, help="Pictures of train on which ranges are measured.")
     ] = 128,
     minutes: Annotated[
-        float, typer.Option(min=0.01, help="Most time for measuring each layer's sensitivity.")
+        float, typer.Option(min=0.001, help="Most time for measuring each layer's sensitivity.")
     ] = 3.0,
     limit: _Limit = None,
 ) -> None:
