@@ -9,8 +9,8 @@ demo: .venv/run.stamp  ## run the main job on a clip that plateloop renders itse
 	$(BIN)/python -m plateloop demo --out demo
 
 test: setup  ## everything that must hold
-	@# With a heap for each thread, workers would grow to twice the size.
-	MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@# Three workers: the tests wait half of the time. With a heap for each thread they would grow to twice the size.
+	MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## style, types and spelling
 	$(BIN)/ruff format --check .
