@@ -37,6 +37,21 @@ with keeping(load_config(None, [], {"output": {"store": store}}, environ={}), Pa
 """
 
 
+def test_where_no_lock_can_be_had_a_run_goes_on_and_says_so(
+    passage: Callable[..., Event], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "plateloop.db-runs").touch()  # where the folder of locks would be
+    page = load_config(None, ["rtsp://camera/gate"], {}, environ={})
+    gate = page.sources[0].title
+    with closing(Store.open(tmp_path / "plateloop.db")) as store:
+        store.append([passage("cut", "begin", source=gate)], 100.0)
+    with caplog.at_level(logging.WARNING), keeping(page, tmp_path, Probes()) as kept:
+        assert [row.event.phase for row in kept.store.select()] == ["begin"]
+        kept.keeper.close()
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "cannot be locked" in told and "stays so" in told and "\n" not in told
+
+
 def test_open_passages_of_a_runs_own_sources_are_ended(
     passage: Callable[..., Event], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

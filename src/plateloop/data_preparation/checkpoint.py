@@ -7,7 +7,6 @@ says what the folder was made of in place of the journal.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from plateloop.data_preparation.manifest import NAME, manifest_of, read_manifest
 from plateloop.errors import UserError
-from plateloop.files import atomic
+from plateloop.files import atomic, lock
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -61,9 +60,11 @@ def continued(
     journal.parent.mkdir(parents=True, exist_ok=True)
     with journal.open("a+b") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            lock(file.fileno())
+        except BlockingIOError:
             raise UserError(f"{journal.parent}: another process is writing it; wait for its end") from None
+        except OSError:
+            pass  # No locks here: nothing tells of another process.
         for result in _kept(file, journal.parent, plan, kind):
             next(items)
             yield result

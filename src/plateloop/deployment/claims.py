@@ -6,7 +6,6 @@ SQLite's.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from tempfile import mkdtemp
 from typing import Any, Protocol
 
 import sqlalchemy as sql
+
+from plateloop.files import lock
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +89,9 @@ class FileLocks:
         """See `Claims`. Where there can be no such file, one line says so, and others may be alive."""
         path = self._folder / _digest(stream).hex()
         try:
-            file, alone = self._locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB), True
+            file, alone = self._locked(path, shared=False), True
         except BlockingIOError:
-            file, alone = self._locked(path, fcntl.LOCK_SH), False
+            file, alone = self._locked(path, shared=True), False
         except OSError as error:
             log.warning(
                 "%s: cannot be locked (%s); what a killed run left open stays so", path, error.strerror
@@ -99,7 +100,7 @@ class FileLocks:
             return
         try:
             yield alone
-            fcntl.flock(file, fcntl.LOCK_SH)
+            lock(file, shared=True)
         except BaseException:
             os.close(file)
             raise
@@ -110,18 +111,18 @@ class FileLocks:
         while self._held:
             path, file = self._held.popitem()
             with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file)
                 path.unlink()
             os.close(file)
         with suppress(OSError):
             self._folder.rmdir()
 
-    def _locked(self, path: Path, how: int) -> int:
+    def _locked(self, path: Path, shared: bool) -> int:
         while True:
             self._folder.mkdir(exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(file, how)
+                lock(file, shared)
             except OSError:
                 os.close(file)
                 raise

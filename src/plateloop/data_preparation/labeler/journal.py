@@ -8,7 +8,6 @@ line, as a crash leaves it, was never one.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from plateloop.data_preparation.manifest import Record, dump
 from plateloop.errors import UserError
+from plateloop.files import lock
 
 NAME = "labels.journal.jsonl"
 
@@ -70,7 +70,7 @@ class Journal:
                 f"{self.path}: cannot be written: {reason}; label a copy that you may write"
             ) from None
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file)
         except OSError:
             os.close(self._file)
             raise UserError(f"{folder}: another `plateloop label` has it open; use that one's page") from None
