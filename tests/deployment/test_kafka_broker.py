@@ -520,7 +520,7 @@ def test_a_signal_ends_a_simulation_with_everything_delivered(broker: Broker) ->
         deadline = time.monotonic() + 60
         while not has_messages(broker, topic, 21):
             assert time.monotonic() < deadline
-            time.sleep(0.5)
+            time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=15)
     assert process.returncode == 0 and out.endswith("0 waiting\n")

@@ -43,8 +43,8 @@ def consume(
     """Messages in lists, from the oldest on; with ``group`` from where that group stopped.
 
     A group's position is written after its list was dealt with (the next one is asked for), so none is lost.
-    ``until_end`` ends once all that is there was read. Raises UserError where settings are wrong or, with
-    ``until_end``, the topic is not there.
+    ``until_end`` ends once each partition was read to its end, whatever comes meanwhile. Raises UserError
+    where settings are wrong or, with ``until_end``, the topic is not there.
     """
     reader = _Reader(servers, topic)
     keys = {
@@ -78,7 +78,7 @@ def consume(
 
 
 class _Reader:
-    # Tells events from messages about partitions and brokers.
+    # Tells events from messages about partitions and brokers. ``_open`` are partitions whose end was not seen.
 
     def __init__(self, servers: str, topic: str) -> None:
         self._servers, self._topic = servers, topic
@@ -100,8 +100,6 @@ class _Reader:
         error = message.error()
         if error is None:
             self._told = False
-            if self._open is not None:
-                self._open.add(message.partition() or 0)
             return _record(message)
         if error.code() == KafkaError._PARTITION_EOF:
             if self._open is not None:
