@@ -78,7 +78,7 @@ def consume(
 
 
 class _Reader:
-    # Tells events from messages about partitions and brokers. ``_open`` are partitions whose end was not seen.
+    # Tells events from messages about partitions and brokers. ``_open``: partitions whose end was not seen.
 
     def __init__(self, servers: str, topic: str) -> None:
         self._servers, self._topic = servers, topic
