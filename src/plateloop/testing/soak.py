@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from plateloop.deployment.store import Store
 from plateloop.errors import UserError
 from plateloop.testing.charts import figure, statistics
 from plateloop.testing.faults.subject import Subject, Told
+
+END_S = 20.0
+"""That a run has to end by itself once its page no longer answers."""
 
 BLOCKS = 30
 """Parts of the run, each with its median, through which the line of memory is laid."""
@@ -93,6 +97,9 @@ def soak(
             try:
                 samples.append(_sample(subject.process.pid, address, now))
             except OSError:  # neither its page answers nor the system knows it
+                # A run that comes to its end closes its page first.
+                with suppress(subprocess.TimeoutExpired):
+                    subject.process.wait(END_S)
                 said = "; ".join(subject.warnings[-3:])
                 if subject.stop() == 0:
                     said = "its sources have ended; give live ones"
