@@ -108,22 +108,25 @@ def own(folder: Path) -> bool:
     return (folder / MADE).exists() or (folder / JOURNAL).exists()
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Raise UserError where ``folder`` holds a dataset from elsewhere."""
+    if (folder / NAME).exists() and not own(folder):
+        raise UserError(f"{folder}: holds a dataset already; choose a new folder")
+
+
 def outcome(folder: Path, plan: Mapping[str, object]) -> dict[str, Any] | None:
     """What `finish` was told of ``folder``; None where it is still to be made.
 
     Raises UserError where it was made by another ``plan``, or holds a dataset from elsewhere.
     """
-    if not (folder / NAME).exists():
+    refuse_foreign(folder)
+    if not ((folder / NAME).exists() and (folder / MADE).exists()):
         return None
-    if (folder / MADE).exists():
-        said: dict[str, Any] = json.loads((folder / MADE).read_text(encoding="utf-8"))
-        _same(folder, said["plan"], plan)
-        (folder / JOURNAL).unlink(missing_ok=True)
-        found: dict[str, Any] = said["outcome"]
-        return found
-    if not own(folder):
-        raise UserError(f"{folder}: holds a dataset already; choose a new folder")
-    return None
+    said: dict[str, Any] = json.loads((folder / MADE).read_text(encoding="utf-8"))
+    _same(folder, said["plan"], plan)
+    (folder / JOURNAL).unlink(missing_ok=True)
+    found: dict[str, Any] = said["outcome"]
+    return found
 
 
 def finish(folder: Path, plan: Mapping[str, object], outcome: Mapping[str, object]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from plateloop.data_preparation.checkpoint import MADE, begin, finish, outcome, own
+from plateloop.data_preparation.checkpoint import MADE, begin, finish, outcome, own, refuse_foreign
 from plateloop.data_preparation.clean import boxes, corners, texts
 from plateloop.data_preparation.clean.finding import KINDS
 from plateloop.data_preparation.clean.inspect import Inspection
@@ -47,8 +47,7 @@ def mend(record: Record, lying: Collection[int] = ()) -> Record:
 def check(source: Path, target: Path, quarantine: Path | None = None) -> None:
     """Raise UserError for folders within each other, a ``target`` of other data, a ``quarantine`` in use."""
     apart(source, target)
-    if (target / NAME).exists() and not own(target):
-        raise UserError(f"{target}: holds a dataset already; choose a new folder")
+    refuse_foreign(target)
     if quarantine is not None:
         apart(source, quarantine)
         apart(target if target.exists() else source, quarantine)
