@@ -33,6 +33,10 @@ Weights = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 SplitOption = Annotated[Split, typer.Option("--split", help="The records to use.")]
 
+Known = Annotated[
+    list[Path], typer.Argument(metavar="DATA", help="Manifest datasets, and folders with clips.jsonl.")
+]
+
 # For a command whose page of settings may name them.
 DeviceOverride = Annotated[str | None, typer.Option("--device", help=DEVICES)]
 ThreadsOverride = Annotated[

@@ -15,6 +15,7 @@ from plateloop.cli.options import (
     Device,
     DeviceOverride,
     Json,
+    Known,
     Page,
     Split,
     SplitOption,
@@ -41,9 +42,7 @@ def test() -> None:
 
 @app.command()
 def accuracy(
-    data: Annotated[
-        list[Path], typer.Argument(metavar="DATA", help="Manifest datasets, and folders with clips.jsonl.")
-    ],
+    data: Known,
     split: SplitOption = Split.TEST,
     report: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plateloop.cli.options import Device, Json, Split, SplitOption, Threads, Weights
+from plateloop.cli.options import Device, Json, Known, Split, SplitOption, Threads, Weights
 from plateloop.cli.testing import show_progress
 
 
@@ -139,9 +139,7 @@ def faults(
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help='Folder of cards and networks, or "package".')],
     b: Annotated[str, typer.Argument(metavar="B", help="The same, to be compared with A.")],
-    data: Annotated[
-        list[Path], typer.Argument(metavar="DATA", help="Manifest datasets, and folders with clips.jsonl.")
-    ],
+    data: Known,
     split: SplitOption = Split.TEST,
     fail_below: Annotated[
         float | None, typer.Option(metavar="POINTS", help="Exit 1 where B−A is below, in percentage points.")
