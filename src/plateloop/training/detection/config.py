@@ -10,6 +10,7 @@ from plateloop.networks import lpdnet, tcnet
 from plateloop.networks.detector import DetectorConfig
 from plateloop.networks.losses import LossConfig
 from plateloop.training.detection.augment import LookConfig
+from plateloop.training.detection.empty_windows import EmptyConfig
 from plateloop.training.detection.frame_layout import FrameLayoutConfig
 from plateloop.training.detection.layout import PlacingConfig
 from plateloop.training.detection.plate_layout import PlateLayoutConfig
@@ -27,6 +28,7 @@ class DetectorTraining(BaseModel):
     placing: PlacingConfig = Field(default=PlacingConfig(), description="which cut objects still count")
     look: LookConfig = Field(default=LookConfig(), description="light, sharpness, noise")
     frames: FrameLayoutConfig = Field(default=FrameLayoutConfig(), description="layouts of tcnet")
+    empty: EmptyConfig = Field(default=EmptyConfig(), description="tcnet's parts without any object")
     plates: PlateLayoutConfig = Field(default=PlateLayoutConfig(), description="layouts of lpdnet")
     samples: int = Field(default=1, description="samples a canvas pixel and axis")
     annotated: float = Field(default=2.0, description="how much more pictures listed by people are drawn")

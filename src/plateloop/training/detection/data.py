@@ -16,6 +16,7 @@ from torch import Tensor
 
 from plateloop.data_preparation.manifest import Record
 from plateloop.errors import UserError
+from plateloop.geometry import coverage
 from plateloop.networks.assigner import IGNORE
 from plateloop.types import Corners, FloatArray, Image, IntArray
 
@@ -57,14 +58,34 @@ Objects = list[tuple[tuple[float, float, float, float], int, Corners | None]]
 def objects_of(record: Record, what: Literal["vehicles", "plates"], labels: Sequence[str]) -> Objects:
     """Box, class and corners of each of ``record``'s vehicles or plates, ignored ones included.
 
-    Vehicles of a class that is not among ``labels`` (such as three-wheelers) are ignored.
+    Vehicles of a class that is not among ``labels`` (such as three-wheelers) are ignored, and so are the
+    surroundings of a plate whose vehicle nobody listed.
     """
     if what == "plates":
         listed: Objects = [(plate.box, 0, plate.corners) for plate in record.plates]
         return listed + [(box, IGNORE, None) for box in record.ignore_plates]
     index = {label: number for number, label in enumerate(labels)}
     listed = [(vehicle.box, index.get(vehicle.label, IGNORE), None) for vehicle in record.vehicles]
-    return listed + [(box, IGNORE, None) for box in record.ignore_vehicles]
+    hidden = [*record.ignore_vehicles, *_unlisted(record)]
+    return listed + [(box, IGNORE, None) for box in hidden]
+
+
+def _unlisted(record: Record) -> list[tuple[float, float, float, float]]:
+    """About where the vehicles must be of plates that lie in no vehicle, listed or ignored.
+
+    A car is four plates wide; a motorcycle and its rider are ten plates of two rows high. Plates may stand
+    upright, in pictures that are turned.
+    """
+    plates = np.array([*(plate.box for plate in record.plates), *record.ignore_plates], np.float32)
+    vehicles = np.array([*(v.box for v in record.vehicles), *record.ignore_vehicles], np.float32)
+    if not len(plates):
+        return []
+    alone = plates[coverage(plates, vehicles.reshape(-1, 4)).max(1, initial=0) < 0.5]
+    side = (alone[:, 2:] - alone[:, :2]).max(1, keepdims=True)
+    middle = (alone[:, 2:] + alone[:, :2]) / 2
+    limit = np.array([record.width, record.height] * 2, np.float32)
+    around = np.concatenate([middle - side * (3.5, 5.5), middle + side * (3.5, 3.5)], 1)
+    return [tuple(box) for box in np.clip(around, 0, limit).tolist()]
 
 
 def scenes(records: Sequence[Record], what: Literal["vehicles", "plates"], labels: Sequence[str]) -> Scenes:

@@ -19,6 +19,7 @@ from plateloop.training.cache import Arrays, cached, digest
 from plateloop.training.detection.augment import alter, on_device, render
 from plateloop.training.detection.config import DetectorTraining
 from plateloop.training.detection.data import Picture, PictureStore, decode_pictures, scenes, store_on
+from plateloop.training.detection.empty_windows import empty_windows
 from plateloop.training.detection.frame_layout import frame_layout, rare_weights
 from plateloop.training.detection.layout import Layout, Placed, place
 from plateloop.training.detection.pasted_plates import pasted_pictures
@@ -140,9 +141,13 @@ def feed(
         weights = weights * np.where(objects.complete, config.annotated, 1)
         weights = weights * _source_weights(everything, config.source_power)
         weights /= weights.sum()
+        empty = empty_windows(rng, objects, size, config.empty)
+        print(f"{len(empty)} parts without any object", flush=True)
 
         def make() -> Layout:
-            return frame_layout(rng, objects, weights, config.loop.batch, size, config.frames, progress.now)
+            return frame_layout(
+                rng, objects, weights, config.loop.batch, size, config.frames, progress.now, empty
+            )
 
     store = store_on(device, pixels, objects.sizes)
     del pixels

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.training.detection.data import Scenes
-from plateloop.training.detection.layout import NO_PICTURE, Layout, affine, shifted
+from plateloop.training.detection.layout import NO_PICTURE, Layout, Windows, affine, shifted
 from plateloop.types import FloatArray, IntArray
 
 
@@ -15,7 +15,8 @@ class FrameLayoutConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mosaic: float = Field(0.5, description="share of canvases made of four frames")
+    empty: float = Field(0.1, description="share of canvases filled by a part without any object")
+    mosaic: float = Field(0.5, description="share of the other canvases made of four frames")
     close_mosaic: float = Field(0.85, description="progress from which there are no mosaics")
     plain: float = Field(0.2, description="share of single frames that lie as the runtime lays them")
     zoom: tuple[float, float] = Field((0.4, 1.8), description="scale of a frame, 1 fits the canvas")
@@ -56,8 +57,12 @@ def frame_layout(
     size: tuple[int, int],
     config: FrameLayoutConfig,
     progress: float = 0.0,
+    empty: Windows | None = None,
 ) -> Layout:
-    """A random layout of ``batch`` canvases of ``size`` (width, height), at ``progress`` of the training."""
+    """A random layout of ``batch`` canvases of ``size`` (width, height), at ``progress`` of the training.
+
+    ``empty`` are parts of the pictures without any object (`empty_windows`), of which some fill a canvas.
+    """
     canvas = np.array(size, np.float64)
     closing = progress >= config.close_mosaic
     pictures = draw(rng, weights, batch * 4).reshape(batch, 4)
@@ -88,4 +93,19 @@ def frame_layout(
     room = rectangle[..., 2:] - rectangle[..., :2] - spread
     where = rng.random((batch, 4, 2)) * vary[..., None]
     layout.matrices[..., :2, 2] = rectangle[..., :2] + where * room - lowest
+    if empty is not None and len(empty):
+        _fill(rng, layout, empty, np.flatnonzero(rng.random(batch) < config.empty), config.flip)
     return layout
+
+
+def _fill(rng: np.random.Generator, layout: Layout, windows: Windows, rows: IntArray, flip: float) -> None:
+    """Let each canvas of ``rows`` show one of ``windows``, some mirrored."""
+    chosen = rng.integers(len(windows), size=len(rows))
+    x1, y1, x2, y2 = windows.boxes[chosen].T.astype(np.float64)
+    left, right = np.where(rng.random(len(rows)) < flip, (x2, x1), (x1, x2))
+    scale = np.stack([layout.size[0] / (right - left), layout.size[1] / (y2 - y1)], -1)
+    linear = scale[..., None] * np.eye(2)
+    layout.pictures[rows] = NO_PICTURE
+    layout.pictures[rows, 0] = windows.pictures[chosen]
+    layout.split[rows] = layout.size
+    layout.matrices[rows, 0] = shifted(linear, -scale * np.stack([left, y1], -1))

@@ -45,6 +45,17 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """Parts of pictures: ``boxes`` (N, 4) in pixels of ``pictures`` (N,)."""
+
+    pictures: IntArray
+    boxes: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """The objects of a layout, as in `networks.assigner.Truth` but in NumPy."""
 

@@ -13,8 +13,8 @@ from plateloop.data_preparation.manifest import Record
 from plateloop.geometry import coverage
 from plateloop.training.detection.data import Scenes
 from plateloop.training.detection.frame_layout import draw
-from plateloop.training.detection.layout import NO_PICTURE, Layout, affine, shifted
-from plateloop.types import FloatArray, IntArray
+from plateloop.training.detection.layout import NO_PICTURE, Layout, Windows, affine, shifted
+from plateloop.types import FloatArray
 
 
 class PlateLayoutConfig(BaseModel):
@@ -39,17 +39,6 @@ class PlateLayoutConfig(BaseModel):
     )
     perspective: float = Field(0.2, description="largest foreshortening over half the canvas, likewise")
     gentle: float = Field(0.2, description="share of turn, shear and slope where corners are not known")
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Where plates are sought: ``boxes`` (N, 4) in pixels of ``pictures`` (N,)."""
-
-    pictures: IntArray
-    boxes: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.boxes)
 
 
 @dataclass(frozen=True, slots=True)
