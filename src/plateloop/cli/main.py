@@ -46,6 +46,7 @@ for _trained in (
     training.train,
     training.evaluate,
     tuning.tune,
+    tuning.average,
     tuning.prune,
     tuning.quantize,
     training.networks,

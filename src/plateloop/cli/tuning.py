@@ -1,4 +1,4 @@
-"""``plateloop tune``, ``prune`` and ``quantize``: better settings and smaller networks."""
+"""``plateloop tune``, ``average``, ``prune``, ``quantize``: better settings and weights, smaller networks."""
 
 from __future__ import annotations
 
@@ -74,6 +74,26 @@ def quantize(
     print(
         f"{network.value}: {done.before.figure:.4f} → {done.after.figure:.4f} on val, {done.speed:.2f} times "
         f"as fast on this CPU, {len(done.kept)} layers in FP32; {out / (network.value + '.yaml')}"
+    )
+
+
+def average(
+    before: Annotated[Path, typer.Argument(metavar="CARD", help="Card of the weights before.")],
+    after: Annotated[Path, typer.Argument(metavar="CARD", help="Card of those trained from them.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for NETWORK.onnx and its card.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the second's weights.")] = 0.5,
+) -> None:
+    """Mean of a network's weights before and after a further training, measured on val.
+
+    It often keeps what the first could and has some of what the second learnt.
+    """
+    from plateloop.training.average import average as run
+
+    card, figures = run(before, after, share, data, out)
+    print(
+        f"{card.task}: before {figures[0]:.4f}, after {figures[1]:.4f}, mean {figures[2]:.4f} on val; "
+        f"{out / (card.task + '.yaml')}"
     )
 
 
