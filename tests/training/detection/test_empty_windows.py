@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,10 +12,12 @@ from hypothesis import strategies as st
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle
 from plateloop.geometry import iou
 from plateloop.networks.assigner import IGNORE, NOTHING
+from plateloop.runtime.session import Session
 from plateloop.training.detection.data import scenes
 from plateloop.training.detection.empty_windows import EmptyConfig, empty_windows
 from plateloop.training.detection.frame_layout import FrameLayoutConfig, frame_layout
 from plateloop.training.detection.layout import NO_PICTURE, PlacingConfig, place, project_each
+from plateloop.training.detection.vehicle_checks import empty_report, plate_report
 
 SIZE = (640, 384)
 LABELS = ("car", "bus")
@@ -56,3 +61,32 @@ def test_the_surroundings_of_a_plate_without_vehicle_are_ignored() -> None:
     assert x1 == 0 and y1 == 0  # cut to the picture
     assert 240 <= x2 <= 300 and y2 > 330
     assert scenes([record], "plates", ("plate",)).labels.tolist() == [0, 0]
+
+
+def test_tcnet_is_measured_where_no_vehicle_is_and_by_its_plates(toy_weights: Path, tmp_path: Path) -> None:
+    # The toy finds a car, score 0.9, in what is blue.
+    records = []
+    for number, blue in enumerate((True, False)):
+        picture = np.full((600, 900, 3), 20, np.uint8)
+        if blue:
+            picture[200:500, 50:400, 0] = 230  # as OpenCV stores it: blue first
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        plates = (Plate(box=(150, 400, 250, 430)),)
+        car = (Vehicle(box=(50, 200, 400, 500), label="car"),)
+        records.append(
+            Record(
+                file=f"{number}.png",
+                width=900,
+                height=600,
+                vehicles=car,
+                plates=plates,
+                plates_annotated=True,
+            )
+        )
+    session = Session(toy_weights / "tcnet.yaml")
+    cover = plate_report(session, tmp_path, records)
+    assert cover == {"plates": 2, "inside": 0.5, "inside_low": 0.5}
+    bare = [record.model_copy(update={"vehicles": (), "plates": ()}) for record in records]
+    assert empty_report(session, tmp_path, records)["found"] == 0
+    seen = empty_report(session, tmp_path, bare)
+    assert seen["parts"] >= 4 and seen["found"] > 0  # now the blue car is taken for a mistake

@@ -23,6 +23,7 @@ from plateloop.training.detection import metrics
 from plateloop.training.detection.contact_sheet import spread, write_contact_sheet
 from plateloop.training.detection.feed import dataset, frame_records
 from plateloop.training.detection.pasted_plates import pasted_pictures
+from plateloop.training.detection.vehicle_checks import empty_report, plate_report
 from plateloop.types import Detections, FloatArray, Image
 
 Run = Callable[[Image], Mapping[str, FloatArray]]
@@ -280,8 +281,10 @@ def evaluate_detector(
 ) -> Metrics:
     """Measure ``network`` on ``split`` of the frames in ``data``; print, and with ``out`` write, the metrics.
 
-    lpdnet is measured in the listed vehicles as "listed/…", and as "cascade/…" in those that a tcnet finds:
-    ``tcnet.yaml`` beside its card, or else the packaged one; "corners/…" as `corner_report` says.
+    tcnet is measured on parts without any vehicle, too, and by the plates inside its finds (`empty_report`,
+    `plate_report`). lpdnet is measured in the listed vehicles as "listed/…", and as "cascade/…" in those that
+    a tcnet finds: ``tcnet.yaml`` beside its card, or else the packaged one; "corners/…" as `corner_report`
+    says.
     """
     path = card_path or package_card(cast(Task, network))
     folder = dataset(data)
@@ -291,6 +294,8 @@ def evaluate_detector(
     judgement = judge(session)
     if network == "tcnet":
         report = {f"{split}/{name}": values for name, values in judgement.report.items()}
+        report[f"{split}/empty"] = empty_report(session, folder, records)
+        report[f"{split}/plates"] = plate_report(session, folder, records)
     else:
         beside = path.parent / "tcnet.yaml"
         vehicles = Session(beside if beside.is_file() else package_card("tcnet"), device)
