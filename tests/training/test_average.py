@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
 from plateloop.cli.main import main
-from plateloop.data_preparation.manifest import Record, Vehicle, write_manifest
 from plateloop.errors import UserError
 from plateloop.runtime.card import load_card, package_card, save_card
 from plateloop.training.average import average, mean_graph
@@ -38,29 +36,15 @@ def further(package_weights: Path, tmp_path: Path) -> Path:
     return folder / "colornet.yaml"
 
 
-@pytest.fixture
-def paints(tmp_path: Path) -> Path:
-    """A dataset of flat vehicles, black and white."""
-    folder = tmp_path / "data" / "colors"
-    folder.mkdir(parents=True)
-    records = []
-    for number, (color, level) in enumerate([("black", 20), ("white", 235)] * 2):
-        cv2.imwrite(str(folder / f"{number}.png"), np.full((96, 96, 3), level, np.uint8))
-        car = Vehicle(box=(0, 0, 96, 96), label="car", color=color)
-        records.append(Record(file=f"{number}.png", width=96, height=96, split="val", vehicles=(car,)))
-    write_manifest(folder, records)
-    return tmp_path / "data"
-
-
 def test_the_mean_lies_between_and_runs(
     further: Path,
-    paints: Path,
+    painted: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before, out = package_card("colornet"), tmp_path / "mean"
-    words = ["plateloop", "average", before, further, "--data", paints, "--out", out, "--share", "0.25"]
+    words = ["plateloop", "average", before, further, "--data", painted, "--out", out, "--share", "0.25"]
     monkeypatch.setattr("sys.argv", [str(word) for word in words])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -73,12 +57,12 @@ def test_the_mean_lies_between_and_runs(
             assert found.numpy() == pytest.approx(wanted, rel=1e-5, abs=1e-7)
     card = load_card(out / "colornet.yaml")
     assert card.training.recipe["average"] == {"before": load_card(before).sha256, "share": 0.25}
-    assert card.metrics["val/all"]["vehicles"] == 4
+    assert card.metrics["val/all"]["vehicles"] == 8
 
 
-def test_other_networks_are_refused(further: Path, paints: Path, tmp_path: Path) -> None:
+def test_other_networks_are_refused(further: Path, painted: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="differ in task"):
-        average(package_card("tcnet"), further, 0.5, paints, tmp_path / "mean")
+        average(package_card("tcnet"), further, 0.5, painted, tmp_path / "mean")
     model = onnx.load(further.with_suffix(".onnx"))
     del model.graph.initializer[0]
     onnx.save(model, further.with_suffix(".onnx"))

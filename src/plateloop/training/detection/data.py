@@ -55,6 +55,13 @@ class Scenes:
 Objects = list[tuple[tuple[float, float, float, float], int, Corners | None]]
 
 
+def all_boxes(record: Record) -> tuple[FloatArray, FloatArray]:
+    """The boxes of ``record``'s vehicles (N, 4) and plates (M, 4), listed ones before ignored ones."""
+    vehicles = [*(vehicle.box for vehicle in record.vehicles), *record.ignore_vehicles]
+    plates = [*(plate.box for plate in record.plates), *record.ignore_plates]
+    return np.array(vehicles, np.float32).reshape(-1, 4), np.array(plates, np.float32).reshape(-1, 4)
+
+
 def objects_of(record: Record, what: Literal["vehicles", "plates"], labels: Sequence[str]) -> Objects:
     """Box, class and corners of each of ``record``'s vehicles or plates, ignored ones included.
 
@@ -76,11 +83,8 @@ def _unlisted(record: Record) -> list[tuple[float, float, float, float]]:
     A car is four plates wide; a motorcycle and its rider are ten plates of two rows high. Plates may stand
     upright, in pictures that are turned.
     """
-    plates = np.array([*(plate.box for plate in record.plates), *record.ignore_plates], np.float32)
-    vehicles = np.array([*(v.box for v in record.vehicles), *record.ignore_vehicles], np.float32)
-    if not len(plates):
-        return []
-    alone = plates[coverage(plates, vehicles.reshape(-1, 4)).max(1, initial=0) < 0.5]
+    vehicles, plates = all_boxes(record)
+    alone = plates[coverage(plates, vehicles).max(1, initial=0) < 0.5]
     side = (alone[:, 2:] - alone[:, :2]).max(1, keepdims=True)
     middle = (alone[:, 2:] + alone[:, :2]) / 2
     limit = np.array([record.width, record.height] * 2, np.float32)

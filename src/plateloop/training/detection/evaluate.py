@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal, cast
 
@@ -15,18 +14,17 @@ from plateloop.data_preparation.label_repair import repaired
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
-from plateloop.runtime import tcnet
-from plateloop.runtime.card import Card, Task, package_card
+from plateloop.runtime.card import Task, package_card
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 from plateloop.runtime.session import Session
 from plateloop.training.detection import metrics
 from plateloop.training.detection.contact_sheet import spread, write_contact_sheet
 from plateloop.training.detection.feed import dataset, frame_records
+from plateloop.training.detection.find import batches, find_vehicles
 from plateloop.training.detection.pasted_plates import pasted_pictures
 from plateloop.training.detection.vehicle_checks import empty_report, plate_report
 from plateloop.types import Detections, FloatArray, Image
 
-Run = Callable[[Image], Mapping[str, FloatArray]]
 Metrics = dict[str, dict[str, float]]
 
 WIDE = 0.15
@@ -35,30 +33,10 @@ PLATE_HEIGHT = 12
 """Pixels of the stored picture from which a plate must be found."""
 VEHICLE_FALSE, PLATE_FALSE = 15.0, 10.0
 """False finds per 100 pictures at which recall is stated."""
-LOWEST = 0.02
-"""Score down to which finds are taken where all thresholds are looked at."""
-
-
-def _batches(pairs: Iterable[tuple[Frame, Record]], size: int) -> Iterator[list[tuple[Frame, Record]]]:
-    pairs = iter(pairs)
-    while chunk := list(islice(pairs, size)):
-        yield chunk
 
 
 def _boxes(boxes: Sequence[tuple[float, float, float, float]]) -> FloatArray:
     return np.array(boxes, np.float32).reshape(-1, 4)
-
-
-def find_vehicles(
-    run: Run, card: Card, pictures: Sequence[Image], records: Sequence[Record]
-) -> list[Detections]:
-    """The vehicles in letterboxed ``pictures`` (h, w, 3) of ``records``, down to very low scores."""
-    found: list[Detections] = []
-    for start in range(0, len(records), 16):
-        sizes = [(record.width, record.height) for record in records[start : start + 16]]
-        outputs = run(np.stack(pictures[start : start + 16]))
-        found += tcnet.decode(outputs, card, sizes, LOWEST)
-    return found
 
 
 def vehicle_metrics(found: Sequence[Detections], records: Sequence[Record], labels: Sequence[str]) -> Metrics:
@@ -168,7 +146,7 @@ def find_plates(
     """
     cascade = Cascade(cast(Mapping[Task, Session], sessions), CascadeConfig(plate_score=score))
     found: list[Detections] = []
-    for chunk in _batches(zip(frames, records, strict=True), 16):
+    for chunk in batches(zip(frames, records, strict=True), 16):
         pictures = [frame for frame, _ in chunk]
         vehicles = (
             cascade.detect_vehicles(pictures)
@@ -230,7 +208,8 @@ class Judge:
                 size = (session.card.input.width, session.card.input.height)
                 files = [self.folder / record.file for record in self.records]
                 self._letterboxed = [read_image(file).letterboxed(size) for file in files]
-            found = find_vehicles(session, session.card, self._letterboxed, self.records)
+            sizes = [(record.width, record.height) for record in self.records]
+            found = find_vehicles(session, session.card, zip(self._letterboxed, sizes, strict=True))
             return Judgement(vehicle_metrics(found, self.records, session.card.labels), found)
         sessions = (
             {"lpdnet": session} if self.vehicles is None else {"tcnet": self.vehicles, "lpdnet": session}

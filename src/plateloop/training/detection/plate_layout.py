@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.data_preparation.manifest import Record
 from plateloop.geometry import coverage
-from plateloop.training.detection.data import Scenes
+from plateloop.training.detection.data import Scenes, all_boxes
 from plateloop.training.detection.frame_layout import draw
 from plateloop.training.detection.layout import NO_PICTURE, Layout, Windows, affine, shifted
 from plateloop.types import FloatArray
@@ -59,10 +59,8 @@ def plate_scenes(records: Sequence[Record], scenes: Scenes) -> PlateScenes:
     holding: list[tuple[int, FloatArray]] = []
     bare: list[tuple[int, FloatArray]] = []
     for number, record in enumerate(records):
-        listed = [vehicle.box for vehicle in record.vehicles] + list(record.ignore_vehicles)
-        vehicles = np.array(listed, np.float32).reshape(-1, 4)
-        seen = [plate.box for plate in record.plates] + list(record.ignore_plates)
-        within = coverage(np.array(seen, np.float32).reshape(-1, 4), vehicles)
+        vehicles, plates = all_boxes(record)
+        within = coverage(plates, vehicles)
         real = (within[: len(record.plates)] > 0.8).any(0)
         # A vehicle whose plate is merely doubtful teaches nothing.
         none = ~(within > 0.2).any(0) & ((vehicles[:, 2:] - vehicles[:, :2]).min(-1, initial=1e9) > 24)

@@ -21,8 +21,9 @@ from plateloop.runtime.session import Session
 from plateloop.training.cards import export_with_card, plan
 from plateloop.training.detection.config import DetectorTraining, default
 from plateloop.training.detection.contact_sheet import write_contact_sheet
-from plateloop.training.detection.evaluate import LOWEST, Judge, Metrics, print_report, summary
+from plateloop.training.detection.evaluate import Judge, Metrics, print_report, summary
 from plateloop.training.detection.feed import Batch, Progress, dataset, feed, frame_records, train_records
+from plateloop.training.detection.find import LOWEST
 from plateloop.training.live import Live
 from plateloop.training.loop import fit, pick_device, seed_everything
 from plateloop.training.settings import as_yaml, settle
