@@ -10,6 +10,8 @@ from plateloop.networks import lpdnet, tcnet
 from plateloop.networks.detector import DetectorConfig
 from plateloop.networks.losses import LossConfig
 from plateloop.training.detection.augment import LookConfig
+from plateloop.training.detection.blend import BlendConfig
+from plateloop.training.detection.cover import CoverConfig
 from plateloop.training.detection.empty_windows import EmptyConfig
 from plateloop.training.detection.frame_layout import FrameLayoutConfig
 from plateloop.training.detection.layout import PlacingConfig
@@ -27,6 +29,8 @@ class DetectorTraining(BaseModel):
     loss: LossConfig = Field(default=LossConfig(), description="assignment and losses")
     placing: PlacingConfig = Field(default=PlacingConfig(), description="which cut objects still count")
     look: LookConfig = Field(default=LookConfig(), description="light, sharpness, noise")
+    blend: BlendConfig = Field(default=BlendConfig(), description="canvases seen through each other")
+    cover: CoverConfig = Field(default=CoverConfig(), description="patches that hide parts of canvases")
     frames: FrameLayoutConfig = Field(default=FrameLayoutConfig(), description="layouts of tcnet")
     empty: EmptyConfig = Field(default=EmptyConfig(), description="tcnet's parts without any object")
     plates: PlateLayoutConfig = Field(default=PlateLayoutConfig(), description="layouts of lpdnet")

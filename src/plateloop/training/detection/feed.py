@@ -17,7 +17,9 @@ from plateloop.errors import UserError
 from plateloop.networks.assigner import Truth
 from plateloop.training.cache import Arrays, cached, digest
 from plateloop.training.detection.augment import alter, on_device, render
+from plateloop.training.detection.blend import blend_objects, blend_pictures, pick_pairs
 from plateloop.training.detection.config import DetectorTraining
+from plateloop.training.detection.cover import cover_objects, cover_pictures, pick_patches
 from plateloop.training.detection.data import Picture, PictureStore, decode_pictures, scenes, store_on
 from plateloop.training.detection.empty_windows import empty_windows
 from plateloop.training.detection.frame_layout import frame_layout, rare_weights
@@ -159,7 +161,7 @@ def feed(
     while True:
         layout = make()
         placed = place(layout, objects, config.placing)
-        yield batch_of(store, layout, placed, rng, config, device)
+        yield batch_of(store, layout, placed, rng, config, device, progress.now)
 
 
 def batch_of(
@@ -169,9 +171,18 @@ def batch_of(
     rng: np.random.Generator,
     config: DetectorTraining,
     device: torch.device,
+    progress: float = 0.0,
 ) -> Batch:
-    """Pictures (B, 3, H, W) in [0, 1], channels last, and their objects."""
+    """Pictures (B, 3, H, W) in [0, 1], channels last, and their objects, at ``progress`` of the training."""
     images, cover = render(store, layout, config.samples)
+    if config.blend.share and progress < config.blend.until:
+        pairs = pick_pairs(rng, len(images), config.blend.share)
+        images, cover = blend_pictures(images, cover, pairs, rng, config.blend)
+        placed = blend_objects(placed, pairs)
     images = alter(images, cover, rng, config.look)
+    if config.cover.share:
+        patches = pick_patches(rng, len(images), layout.size, config.cover)
+        images = cover_pictures(images, patches, rng)
+        placed = cover_objects(placed, patches, config.cover)
     images = images.to(torch.bfloat16 if device.type == "cuda" else torch.float32)
     return images.contiguous(memory_format=torch.channels_last), _on_device(placed, device)

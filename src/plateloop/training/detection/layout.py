@@ -104,7 +104,7 @@ def place(layout: Layout, scenes: Scenes, config: PlacingConfig) -> Placed:
     whole = (side.prod(-1) >= config.visible * full) & (side.min(-1) >= config.smallest)
     labels = np.where(whole, scenes.labels[row], IGNORE)
     labels[side.prod(-1) <= 0] = NOTHING
-    return _padded(
+    return padded(
         Placed(
             canvas,
             cut.astype(np.float32),
@@ -116,8 +116,8 @@ def place(layout: Layout, scenes: Scenes, config: PlacingConfig) -> Placed:
     )
 
 
-def _padded(placed: Placed) -> Placed:
-    """At least one filler, so that few different sizes occur: each size costs the GPU a graph."""
+def padded(placed: Placed) -> Placed:
+    """``placed`` with at least one filler, so that sizes are few: each costs the GPU a graph of its own."""
     rows = max(64, 4 * len(placed.complete))
     more = rows - len(placed.labels) % rows
     return Placed(
