@@ -26,14 +26,16 @@ Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], t
 class Detections:
     """N objects found in one picture.
 
-    ``boxes`` (N, 4) float32, ``scores`` (N,) float32, ``labels`` (N,) int64, and for plates ``corners``
-    (N, 4, 2) float32. Rows are kept by falling score by everything that makes detections.
+    ``boxes`` (N, 4) float32, ``scores`` (N,) float32, ``labels`` (N,) int64, for plates ``corners``
+    (N, 4, 2) float32, and of tcnet's vehicles ``class_scores`` (N, C) float32, which ``scores`` are the best
+    of. Rows are kept by falling score by everything that makes detections.
     """
 
     boxes: FloatArray
     scores: FloatArray
     labels: IntArray
     corners: FloatArray | None = None
+    class_scores: FloatArray | None = None
 
     @classmethod
     def empty(cls, corners: bool = False) -> Detections:
@@ -47,15 +49,17 @@ class Detections:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Detections]) -> Detections:
-        """All rows of ``parts``, in order. Corners are kept if the parts have them."""
+        """All rows of ``parts``, in order. Corners and class scores are kept if the parts have them."""
         if not parts:
             return cls.empty()
         corners = [p.corners for p in parts if p.corners is not None]
+        class_scores = [p.class_scores for p in parts if p.class_scores is not None]
         return cls(
             np.concatenate([p.boxes for p in parts]),
             np.concatenate([p.scores for p in parts]),
             np.concatenate([p.labels for p in parts]),
             np.concatenate(corners) if corners else None,
+            np.concatenate(class_scores) if class_scores else None,
         )
 
     def __len__(self) -> int:
@@ -68,6 +72,7 @@ class Detections:
             self.scores[rows],
             self.labels[rows],
             None if self.corners is None else self.corners[rows],
+            None if self.class_scores is None else self.class_scores[rows],
         )
 
 

@@ -43,6 +43,8 @@ def test_vehicles_come_back_in_source_pixels_by_score(cards: dict[str, Card]) ->
     np.testing.assert_allclose(
         found.boxes, [[400, 100, 600, 200], [0, 600, 1280, 768], [20, 40, 220, 240]], atol=1e-3
     )
+    assert found.class_scores is not None
+    np.testing.assert_allclose(found.class_scores, [[0.1, 0.7, 0.2, 0], [0, 0, 0.6, 0], [0.5, 0.1, 0.2, 0]])
     (more,) = tcnet.decode(outputs, cards["tcnet"], [(1280, 768)], score_threshold=0.2)
     assert len(more) == 4
 

@@ -21,7 +21,7 @@ def decode(
     sizes: Sequence[tuple[int, int]],
     score_threshold: float | None = None,
 ) -> list[Detections]:
-    """The vehicles of B letterboxed pictures, by falling score, boxes cut to the picture.
+    """The vehicles of B letterboxed pictures, by falling score, with class scores, boxes cut to the picture.
 
     ``outputs``: ``boxes`` (B, A, 4) in input pixels, ``scores`` (B, A, C) in [0, 1]. ``sizes`` are the
     pictures' (width, height). ``score_threshold`` replaces the card's.
@@ -37,5 +37,6 @@ def decode(
         kept = nms(boxes, best, labels, card.nms_threshold)
         kept = kept[nms(boxes[kept], best[kept], None, SAME_VEHICLE)]
         source = clip(Letterbox(size, canvas).to_source(boxes[kept]), *size)
-        found.append(Detections(source, best[kept], labels[kept].astype(np.int64)))
+        labels = labels[kept].astype(np.int64)
+        found.append(Detections(source, best[kept], labels, class_scores=scores[rows[kept]]))
     return found

@@ -23,12 +23,15 @@ FAINT = CascadeConfig(vehicle_score=0.1, plate_score=0.1, color=False)
 _SEEN = 0.3
 # Labels lower than this are too small for the networks to be asked.
 _LEAST_HEIGHT = 16
-_STRAY, _LOOSE, _SAME = 0.1, 0.5, 0.7
+_STRAY, _LOOSE, _SAME = 0.1, 0.5, 0.6
 
 
-def compare(cascade: Cascade, looked: Sequence[Looked], sure: float) -> list[tuple[list[Finding], set[int]]]:
+def compare(
+    cascade: Cascade, looked: Sequence[Looked], sure: float, lead: float
+) -> list[tuple[list[Finding], set[int]]]:
     """For each picture the label's disagreements with the networks, and which of its upright plates lpdnet
-    sees lying; ``sure`` is the score or confidence from which a network's word counts."""
+    sees lying; ``sure`` is the score or confidence from which a network's word counts, ``lead`` as in
+    `compare_classes`."""
     found: list[tuple[list[Finding], set[int]]] = [([], set()) for _ in looked]
     scenes = [row for row, item in enumerate(looked) if item.frame is not None and not is_crop(item.record)]
     frames = [_frame(looked[row]) for row in scenes]
@@ -39,7 +42,7 @@ def compare(cascade: Cascade, looked: Sequence[Looked], sure: float) -> list[tup
         findings, lying = found[row]
         findings += compare_boxes("vehicle", record, cars, sure)
         findings += compare_boxes("plate", record, signs.detections, sure)
-        findings += compare_classes(record, cars, cascade.labels, sure)
+        findings += compare_classes(record, cars, cascade.labels, sure, lead)
         lying |= seen_lying(record, signs.detections.boxes)
     for row, readings in _read(cascade, looked).items():
         found[row][0].extend(compare_texts(looked[row].record, readings, sure))
@@ -93,17 +96,27 @@ def compare_boxes(
 
 
 def compare_classes(
-    record: Record, seen: Detections, labels: Sequence[str], sure: float
+    record: Record, seen: Detections, labels: Sequence[str], sure: float, lead: float
 ) -> Iterator[Finding]:
-    """Vehicles in whose place tcnet is ``sure`` of another of its classes ``labels``."""
+    """Vehicles in whose place tcnet is ``sure`` of another of its classes ``labels``, by ``lead`` (above 0)
+    more than of the label's own. Ranked by that lead; labels that are none of its classes are let be.
+
+    ``seen`` with class scores.
+    """
+    assert seen.class_scores is not None
     overlap = iou(_array([vehicle.box for vehicle in record.vehicles]), seen.boxes)
     for index, vehicle in enumerate(record.vehicles):
-        if vehicle.label in labels and len(seen):
-            best = int(overlap[index].argmax())
-            label, score = labels[seen.labels[best]], float(seen.scores[best])
-            if overlap[index, best] >= _SAME and score >= sure and label != vehicle.label:
-                reason = f"vehicle {index} labelled {vehicle.label}, seen as {label} ({score:.2f})"
-                yield Finding("vehicle-class", record.file, reason, score, vehicle.box)
+        near = np.flatnonzero(overlap[index] >= _SAME)
+        if vehicle.label not in labels or not len(near):
+            continue
+        # By falling score: the first is the surest. Any of them may speak for the label.
+        best, own = near[0], float(seen.class_scores[near, labels.index(vehicle.label)].max())
+        label, score = labels[seen.labels[best]], float(seen.scores[best])
+        if score >= sure and score - own >= lead:
+            reason = f"vehicle {index} labelled {vehicle.label} ({own:.2f}), seen as {label} ({score:.2f})"
+            yield Finding(
+                "vehicle-class", record.file, reason, score - own, vehicle.box, _box(seen.boxes[best])
+            )
 
 
 def seen_lying(record: Record, seen: FloatArray) -> set[int]:

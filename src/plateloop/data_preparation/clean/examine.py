@@ -32,6 +32,12 @@ class CleanConfig(BaseModel):
     sure: float = Field(
         0.6, gt=0, lt=1, description="score from which a network's word counts against a label"
     )
+    lead: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="by how much tcnet must be surer of another class than of the label's own",
+    )
     batch: int = Field(8, ge=1, description="pictures that the networks see at once")
     shown: int = Field(60, ge=1, description="findings of each kind that are kept for the report")
     threads: int = Field(0, ge=0, description="threads that decode pictures; 0: one a core")
@@ -121,7 +127,7 @@ def _examined(
     lying = [frozenset[int]()] * len(looked)
     if cascade is not None and networks is not None:
         asked = [row for row, item in enumerate(looked) if _asked(item, networks.split)]
-        answers = compare(cascade, [looked[row] for row in asked], config.sure)
+        answers = compare(cascade, [looked[row] for row in asked], config.sure, config.lead)
         for row, (said, upset) in zip(asked, answers, strict=True):
             findings[row] += said
             lying[row] = frozenset(upset)

@@ -50,7 +50,7 @@ KINDS: dict[str, Kind] = {
     "vehicle-missing": Kind("tcnet is sure of a vehicle that is not labelled"),
     "vehicle-stray": Kind("labelled vehicles of which tcnet sees nothing"),
     "vehicle-loose": Kind("vehicles whose box tcnet draws elsewhere"),
-    "vehicle-class": Kind("tcnet is sure of another class"),
+    "vehicle-class": Kind("tcnet is sure of another class, clearly more than of the label's"),
 }
 """All kinds, in the order of the report."""
 

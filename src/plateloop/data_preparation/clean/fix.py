@@ -86,7 +86,7 @@ def fix(
 
     def kept() -> Iterator[Record]:
         for row, record in enumerate(read_manifest(source, lambda *_: None)):
-            told = set(found.rows.get(row, ()))
+            told = found.rows.get(row, set())
             again = hash(record.file) in names
             names.add(hash(record.file))
             if told & removed or (quarantine is not None and told & doubtful):

@@ -28,8 +28,8 @@ _KIND = TypeAdapter(list[Examined])
 
 @dataclass
 class Inspection:
-    """What was found: how many of each kind, the ``shown`` worst of each, by row what may be left out, and
-    which upright plates (by row) lpdnet sees lying; ``plan`` is what all of it depends on, as JSON values.
+    """What was found: how many of each kind, the ``shown`` worst of each, by row which kinds, and which
+    upright plates (by row) lpdnet sees lying; ``plan`` is what all of it depends on, as JSON values.
     ``out`` gets every finding as a line of JSON."""
 
     shown: int = CleanConfig().shown
@@ -37,7 +37,7 @@ class Inspection:
     plan: dict[str, object] = field(default_factory=dict)
     records: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    rows: dict[int, list[str]] = field(default_factory=dict)
+    rows: dict[int, set[str]] = field(default_factory=dict)
     lying: dict[int, frozenset[int]] = field(default_factory=dict)
     _worst: dict[str, list[tuple[float, int, Finding]]] = field(default_factory=dict)
 
@@ -45,9 +45,7 @@ class Inspection:
         """Take findings of the record ``row``."""
         for finding in found:
             self.counts[finding.kind] += 1
-            kind = KINDS[finding.kind]
-            if kind.cure == "remove" or kind.quarantine:
-                self.rows.setdefault(row, []).append(finding.kind)
+            self.rows.setdefault(row, set()).add(finding.kind)
             heap = self._worst.setdefault(finding.kind, [])
             item = (finding.rank, -self.counts[finding.kind], finding)
             if len(heap) < self.shown:
@@ -93,7 +91,7 @@ def inspect(
         "data": fingerprint(source, malformed),
         "networks": None if networks is None else networks.digest(),
         "split": None if networks is None else networks.split,
-        **config.model_dump(include={"least_height", "sure", "batch"}),
+        **config.model_dump(include={"least_height", "sure", "lead", "batch"}),
     }
     records = read_manifest(source, lambda *_: None)
     ahead, batches = tee(iter(lambda: list(islice(records, config.batch)), []))
