@@ -11,8 +11,9 @@ import pytest
 
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle
 from plateloop.training.detection import metrics
-from plateloop.training.detection.evaluate import plate_metrics, vehicle_metrics
+from plateloop.training.detection.evaluate import plate_metrics
 from plateloop.training.detection.metrics import FALSE, IGNORED, Findings
+from plateloop.training.detection.vehicle_metrics import vehicle_metrics
 from plateloop.types import Detections
 
 NO_BOXES = np.zeros((0, 4), np.float32)

@@ -17,7 +17,7 @@ from plateloop.training.detection.data import scenes
 from plateloop.training.detection.empty_windows import EmptyConfig, empty_windows
 from plateloop.training.detection.frame_layout import FrameLayoutConfig, frame_layout
 from plateloop.training.detection.layout import NO_PICTURE, PlacingConfig, place, project_each
-from plateloop.training.detection.vehicle_checks import empty_report, plate_report
+from plateloop.training.detection.vehicle_checks import detector_report, empty_report, plate_report
 
 SIZE = (640, 384)
 LABELS = ("car", "bus")
@@ -90,3 +90,9 @@ def test_tcnet_is_measured_where_no_vehicle_is_and_by_its_plates(toy_weights: Pa
     assert empty_report(session, tmp_path, records)["found"] == 0
     seen = empty_report(session, tmp_path, bare)
     assert seen["parts"] >= 4 and seen["found"] > 0  # now the blue car is taken for a mistake
+    # People listed these: only what detectors listed counts here, the unlabelled blue as a false find.
+    assert detector_report(session, tmp_path, records) == {}
+    auto = [record.model_copy(update={"vehicles_annotated": False}) for record in records]
+    listed = detector_report(session, tmp_path, auto)
+    assert listed["pictures"] == 2 and listed["wide_boxes"] == 2 and listed["wide_recall"] == 0.5
+    assert listed["car_boxes"] == 2 and 0.4 < listed["ap50"] < 0.6

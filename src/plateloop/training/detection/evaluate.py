@@ -22,79 +22,16 @@ from plateloop.training.detection.contact_sheet import spread, write_contact_she
 from plateloop.training.detection.feed import dataset, frame_records
 from plateloop.training.detection.find import batches, find_vehicles
 from plateloop.training.detection.pasted_plates import pasted_pictures
-from plateloop.training.detection.vehicle_checks import empty_report, plate_report
-from plateloop.types import Detections, FloatArray, Image
+from plateloop.training.detection.vehicle_checks import detector_report, empty_report, plate_report
+from plateloop.training.detection.vehicle_metrics import vehicle_metrics
+from plateloop.types import Detections, Image
 
 Metrics = dict[str, dict[str, float]]
 
-WIDE = 0.15
-"""Share of the picture's width from which a vehicle is wide."""
 PLATE_HEIGHT = 12
 """Pixels of the stored picture from which a plate must be found."""
-VEHICLE_FALSE, PLATE_FALSE = 15.0, 10.0
-"""False finds per 100 pictures at which recall is stated."""
-
-
-def _boxes(boxes: Sequence[tuple[float, float, float, float]]) -> FloatArray:
-    return np.array(boxes, np.float32).reshape(-1, 4)
-
-
-def vehicle_metrics(found: Sequence[Detections], records: Sequence[Record], labels: Sequence[str]) -> Metrics:
-    """Average precision and recall of vehicles on pictures whose vehicles people listed, by set.
-
-    Sets are all pictures, "portraits" (shards 0 to 2) and "streets" (shard 3).
-    """
-    pairs = [(f, r) for f, r in zip(found, records, strict=True) if r.vehicles_annotated]
-    street = [("shard-3" in record.tags) for _, record in pairs]
-    sets = {
-        "all": pairs,
-        "portraits": [pair for pair, is_street in zip(pairs, street, strict=True) if not is_street],
-        "streets": [pair for pair, is_street in zip(pairs, street, strict=True) if is_street],
-    }
-    return {name: _vehicle_set(chosen, labels) for name, chosen in sets.items() if chosen}
-
-
-def _vehicle_set(pairs: Sequence[tuple[Detections, Record]], labels: Sequence[str]) -> dict[str, float]:
-    results: dict[str, float] = {"pictures": len(pairs)}
-    parts, wide_parts, wide = [], [], []
-    for seen, record in pairs:
-        truth = _boxes([v.box for v in record.vehicles if v.label in labels])
-        hits = metrics.matches(seen.boxes, truth, _hidden(record, labels))
-        parts.append((seen.scores, hits, len(truth)))
-        wide.append(truth[:, 2] - truth[:, 0] > WIDE * record.width)
-        # As COCO judges a range of sizes: a find outside it that hits nothing counts neither way.
-        narrow = seen.boxes[:, 2] - seen.boxes[:, 0] <= WIDE * record.width
-        wide_hits = np.where((hits == metrics.FALSE) & narrow, metrics.IGNORED, hits)
-        wide_parts.append((seen.scores, wide_hits, len(truth)))
-    any_vehicle, wide_vehicles = metrics.gather(parts), metrics.gather(wide_parts)
-    wanted = np.concatenate(wide)
-    threshold = metrics.threshold_at(wide_vehicles, VEHICLE_FALSE)
-    strict = metrics.threshold_at(any_vehicle, VEHICLE_FALSE)
-    results |= {
-        "boxes": any_vehicle.objects,
-        "ap50": metrics.average_precision(any_vehicle),
-        "wide_boxes": float(wanted.sum()),
-        "wide_recall": metrics.recall(wide_vehicles, threshold, wanted),
-        "wide_threshold": threshold,
-        "wide_recall_strict": metrics.recall(any_vehicle, strict, wanted),
-        "best_threshold": metrics.best_threshold(any_vehicle),
-    }
-    for index, label in enumerate(labels):
-        parts = []
-        for seen, record in pairs:
-            mine = seen[seen.labels == index]
-            truth = _boxes([v.box for v in record.vehicles if v.label == label])
-            parts.append(
-                (mine.scores, metrics.matches(mine.boxes, truth, _hidden(record, labels)), len(truth))
-            )
-        findings = metrics.gather(parts)
-        results |= {f"{label}_boxes": findings.objects, f"{label}_ap50": metrics.average_precision(findings)}
-    return results
-
-
-def _hidden(record: Record, labels: Sequence[str]) -> FloatArray:
-    """Boxes that count neither way: ignored ones, and vehicles of other classes."""
-    return _boxes([*record.ignore_vehicles, *(v.box for v in record.vehicles if v.label not in labels)])
+PLATE_FALSE = 10.0
+"""False finds of plates per 100 pictures at which recall is stated."""
 
 
 def plate_metrics(found: Sequence[Detections], records: Sequence[Record]) -> dict[str, float]:
@@ -107,7 +44,9 @@ def plate_metrics(found: Sequence[Detections], records: Sequence[Record]) -> dic
         large = [plate for plate in record.plates if plate.box[3] - plate.box[1] >= PLATE_HEIGHT]
         small = [plate.box for plate in record.plates if plate.box[3] - plate.box[1] < PLATE_HEIGHT]
         hits = metrics.matches(
-            seen.boxes, _boxes([plate.box for plate in large]), _boxes([*record.ignore_plates, *small])
+            seen.boxes,
+            metrics.box_array([plate.box for plate in large]),
+            metrics.box_array([*record.ignore_plates, *small]),
         )
         parts.append((seen.scores, hits, len(large)))
         known = [(row, large[hit].corners) for row, hit in enumerate(hits) if hit >= 0 and large[hit].corners]
@@ -158,7 +97,7 @@ def find_plates(
 
 
 def _listed(record: Record) -> Detections:
-    boxes = _boxes([vehicle.box for vehicle in record.vehicles])
+    boxes = metrics.box_array([vehicle.box for vehicle in record.vehicles])
     return Detections(boxes, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int64))
 
 
@@ -260,10 +199,10 @@ def evaluate_detector(
 ) -> Metrics:
     """Measure ``network`` on ``split`` of the frames in ``data``; print, and with ``out`` write, the metrics.
 
-    tcnet is measured on parts without any vehicle, too, and by the plates inside its finds (`empty_report`,
-    `plate_report`). lpdnet is measured in the listed vehicles as "listed/…", and as "cascade/…" in those that
-    a tcnet finds: ``tcnet.yaml`` beside its card, or else the packaged one; "corners/…" as `corner_report`
-    says.
+    tcnet is measured on pictures that detectors listed, on parts without any vehicle, and by the plates
+    inside its finds, too (`detector_report`, `empty_report`, `plate_report`). lpdnet is measured in the
+    listed vehicles as "listed/…", and as "cascade/…" in those that a tcnet finds: ``tcnet.yaml`` beside its
+    card, or else the packaged one; "corners/…" as `corner_report` says.
     """
     path = card_path or package_card(cast(Task, network))
     folder = dataset(data)
@@ -273,6 +212,7 @@ def evaluate_detector(
     judgement = judge(session)
     if network == "tcnet":
         report = {f"{split}/{name}": values for name, values in judgement.report.items()}
+        report[f"{split}/by detectors"] = detector_report(session, folder, records)
         report[f"{split}/empty"] = empty_report(session, folder, records)
         report[f"{split}/plates"] = plate_report(session, folder, records)
     else:

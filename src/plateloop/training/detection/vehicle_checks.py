@@ -1,4 +1,4 @@
-"""Measures of tcnet that need no vehicle drawn: what it sees where none is, and whose plates it misses."""
+"""Measures of tcnet that need no vehicle drawn by people: detectors' lists, empty parts, and plates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from plateloop.runtime.session import Session
 from plateloop.training.detection.data import scenes
 from plateloop.training.detection.empty_windows import EmptyConfig, empty_windows
 from plateloop.training.detection.find import find_vehicles
-from plateloop.types import FloatArray, Image
+from plateloop.training.detection.vehicle_metrics import vehicle_set
+from plateloop.types import Detections, FloatArray, Image
 
 LOW = 0.3
 """A score below any threshold in use, at which both measures are stated as well."""
@@ -48,18 +49,35 @@ def empty_report(
 
 def plate_report(session: Session, folder: Path, records: Sequence[Record]) -> dict[str, float]:
     """Of all plates that people drew: the share that lies inside a vehicle found, likewise."""
-    size = (session.card.input.width, session.card.input.height)
     chosen = [record for record in records if record.plates_annotated and record.plates]
-    pictures = (
-        (read_image(folder / record.file).letterboxed(size), (record.width, record.height))
-        for record in chosen
-    )
     best = [np.zeros(0, np.float32)]
-    for seen, record in zip(find_vehicles(session, session.card, pictures), chosen, strict=True):
+    for seen, record in zip(_found(session, folder, chosen), chosen, strict=True):
         plates = np.array([plate.box for plate in record.plates], np.float32)
         best.append(((coverage(plates, seen.boxes) >= INSIDE) * seen.scores).max(1, initial=0))
     scores = np.concatenate(best)
     return {"plates": float(len(scores))} | _shares("inside", scores, session)
+
+
+def detector_report(session: Session, folder: Path, records: Sequence[Record]) -> dict[str, float]:
+    """`vehicle_set` of the pictures whose vehicles detectors listed, not people.
+
+    Such lists favour what is easy to see, and the detectors' classes; in return, what only one detector saw
+    is ignored, no box is drawn around a row of cars, and there are more pictures. Empty where there is none.
+    """
+    chosen = [record for record in records if not record.vehicles_annotated and record.vehicles]
+    if not chosen:
+        return {}
+    return vehicle_set(list(zip(_found(session, folder, chosen), chosen, strict=True)), session.card.labels)
+
+
+def _found(session: Session, folder: Path, records: Sequence[Record]) -> list[Detections]:
+    """tcnet's finds on the pictures of ``records``."""
+    size = (session.card.input.width, session.card.input.height)
+    pictures = (
+        (read_image(folder / record.file).letterboxed(size), (record.width, record.height))
+        for record in records
+    )
+    return find_vehicles(session, session.card, pictures)
 
 
 def _shares(name: str, scores: FloatArray, session: Session) -> dict[str, float]:
