@@ -31,7 +31,7 @@ settings.register_profile("plateloop", deadline=None)
 settings.load_profile("plateloop")
 
 ROOT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["toys", "simulation", "cameras"]
+pytest_plugins = ["toys", "simulation", "cameras", "commands"]
 
 
 def _kafka() -> tuple[str, str]:

@@ -63,8 +63,10 @@ def test_a_clip_gives_events_video_and_summary(clip: Path, arguments: list[str],
         assert sum(1 for _ in video.decode(video=0)) == FRAMES
 
 
-def test_json_is_one_event_a_line_and_nothing_else(clip: Path, arguments: list[str], tmp_path: Path) -> None:
-    done = run(clip, "--json", "--no-overlay", "--interval", "1", *arguments)
+def test_json_is_one_event_a_line_and_nothing_else(
+    clip: Path, arguments: list[str], tmp_path: Path, plateloop: Call
+) -> None:
+    done = plateloop("run", clip, "--json", "--no-overlay", "--interval", "1", *arguments)
     assert done.returncode == 0 and done.stderr == ""
     wanted = {
         "id", "phase", "source", "track", "text", "confidence", "char_confidences", "first_s", "last_s",
@@ -78,10 +80,12 @@ def test_json_is_one_event_a_line_and_nothing_else(clip: Path, arguments: list[s
     assert not list((tmp_path / "out").glob("*.mp4"))
 
 
-def test_a_bad_source_among_good_ones(clip: Path, arguments: list[str], tmp_path: Path) -> None:
+def test_a_bad_source_among_good_ones(
+    clip: Path, arguments: list[str], tmp_path: Path, plateloop: Call
+) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video")
-    done = run(broken, clip, tmp_path / "absent.mp4", "--json", *arguments)
+    done = plateloop("run", broken, clip, tmp_path / "absent.mp4", "--json", *arguments)
     assert done.returncode == 2
     told = done.stderr.splitlines()
     assert len(told) == 2 and "broken.mp4" in told[0] and "absent.mp4" in told[1]

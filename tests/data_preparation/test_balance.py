@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from xml.etree import ElementTree
 
 import cv2
@@ -56,12 +56,7 @@ def test_weights_keep_within_their_limit(items: list[tuple[str, str | None]]) ->
     assert all(1 / 9 <= weight <= 9 for weight in found.weights)
 
 
-def plateloop(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "plateloop", "data", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_commands(tmp_path: Path) -> None:
+def test_the_commands(tmp_path: Path, plateloop: Callable[..., CompletedProcess[str]]) -> None:
     source = tmp_path / "source"
     source.mkdir()
     records = []
@@ -70,14 +65,14 @@ def test_the_commands(tmp_path: Path) -> None:
         split = {"file": f"{number}.png", "split": "val" if number == 9 else "train"}
         records.append(record(f"A{number}", "DE" if number == 0 else "FR").model_copy(update=split))
     write_manifest(source, records)
-    done = plateloop("balance", source, tmp_path / "out", "--power", "0")
+    done = plateloop("data", "balance", source, tmp_path / "out", "--power", "0")
     assert done.returncode == 0, done.stderr
     assert "10 records written, 9 weighed" in done.stdout and "region DE: 11.11% -> " in done.stdout
     weights = [r.attributes.get(ATTRIBUTE) for r in read_manifest(tmp_path / "out")]
     assert weights[-1] is None and float(weights[0] or 0) == max(float(w) for w in weights[:-1] if w)
-    failed = plateloop("balance", source, tmp_path / "other", "--split", "test")
+    failed = plateloop("data", "balance", source, tmp_path / "other", "--split", "test")
     assert failed.returncode == 2 and "no record of split test" in failed.stderr
-    done = plateloop("stats", source, "--page", tmp_path / "page.html")
+    done = plateloop("data", "stats", source, "--page", tmp_path / "page.html")
     assert done.returncode == 0 and (tmp_path / "page.html").is_file()
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import cv2
@@ -508,21 +508,25 @@ def test_the_networks_compared_with_labels(toy_weights: Path, tmp_path: Path) ->
     ]
 
 
-def plateloop(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "plateloop", "data", "clean", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+Call = Callable[..., CompletedProcess[str]]
 
 
-def test_the_command(dataset: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def clean(plateloop: Call) -> Call:
+    """``plateloop data clean`` in this process."""
+    return partial(plateloop, "data", "clean")
+
+
+def test_the_command(dataset: Path, tmp_path: Path, clean: Call) -> None:
     before = {path.name: path.read_bytes() for path in dataset.iterdir()}
     words = (dataset, "--no-networks", "--report", tmp_path / "report", "--fix", tmp_path / "copy")
-    done = plateloop(*words, "--quarantine", tmp_path / "away", "--kind", "leak")
+    done = clean(*words, "--quarantine", tmp_path / "away", "--kind", "leak")
     assert done.returncode == 0, done.stderr
     assert "12 records, 9 findings" in done.stdout and "4 records put away" in done.stdout
     assert {path.name: path.read_bytes() for path in dataset.iterdir()} == before
     lines = (tmp_path / "report/findings.jsonl").read_text().splitlines()
     assert len(lines) == 9 and {json.loads(line)["kind"] for line in lines} == set(FOUND)
-    assert "4 records put back" in plateloop("--undo", tmp_path / "away").stdout
+    assert "4 records put back" in clean("--undo", tmp_path / "away").stdout
     for wrong, said in (
         (("--undo", tmp_path / "away"), "no quarantine.json"),
         ((), "needs a folder"),
@@ -531,14 +535,13 @@ def test_the_command(dataset: Path, tmp_path: Path) -> None:
         ((tmp_path / "nowhere", "--no-networks"), "no manifest.jsonl"),
         ((dataset, "--no-networks", "--fix", dataset / "inside"), "beside it"),
     ):
-        failed = plateloop(*wrong)
+        failed = clean(*wrong)
         assert failed.returncode == 2 and said in failed.stderr, failed.stderr
 
 
 @pytest.mark.parametrize("lines", ["", "no record\n"])
-def test_nothing_to_clean_is_a_mistake(tmp_path: Path, lines: str) -> None:
+def test_nothing_to_clean_is_a_mistake(tmp_path: Path, lines: str, clean: Call) -> None:
     (tmp_path / "manifest.jsonl").write_text(lines, encoding="utf-8")
-    command = [sys.executable, "-m", "plateloop", "data", "clean", str(tmp_path), "--no-networks"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = clean(tmp_path, "--no-networks")
     assert done.returncode == 2
     assert done.stderr.startswith(f"plateloop: {tmp_path}: no record that can be read")

@@ -6,6 +6,8 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,14 +16,13 @@ import pytest
 
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle, read_manifest, write_manifest
 
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
-def plateloop(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "plateloop", "data", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+@pytest.fixture
+def data(plateloop: Call) -> Call:
+    """``plateloop data`` in this process."""
+    return partial(plateloop, "data")
 
 
 def digest(folder: Path) -> str:
@@ -56,14 +57,14 @@ def dataset(tmp_path: Path) -> Path:
     return folder
 
 
-def test_convert_there_and_back(dataset: Path, tmp_path: Path) -> None:
+def test_convert_there_and_back(dataset: Path, tmp_path: Path, data: Call) -> None:
     before = digest(dataset)
-    done = plateloop(
+    done = data(
         "convert", dataset, tmp_path / "cvat", "--from", "manifest", "--to", "cvat", "--label", "Car=car"
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "8 pictures written, 0 files skipped" in done.stdout
-    done = plateloop("import", tmp_path / "cvat", tmp_path / "back")
+    done = data("import", tmp_path / "cvat", tmp_path / "back")
     assert done.returncode == 0, done.stderr
     assert digest(dataset) == before
     first, *_ = read_manifest(tmp_path / "back")
@@ -71,22 +72,24 @@ def test_convert_there_and_back(dataset: Path, tmp_path: Path) -> None:
     assert (first.vehicles[0].label, first.plates[0].text) == ("car", "AB0CD")
 
 
-def test_convert_tells_of_malformed_files_and_goes_on(dataset: Path, tmp_path: Path) -> None:
+def test_convert_tells_of_malformed_files_and_goes_on(dataset: Path, tmp_path: Path, data: Call) -> None:
     kitti = tmp_path / "kitti"
-    assert plateloop("convert", dataset, kitti, "--from", "manifest", "--to", "kitti").returncode == 0
+    assert data("convert", dataset, kitti, "--from", "manifest", "--to", "kitti").returncode == 0
     (kitti / "labels/photos_3.txt").write_text("Car what\n")
     words = ("convert", kitti, tmp_path / "out", "--from", "kitti", "--to", "manifest")
-    done = plateloop(*words)
+    done = data(*words)
     assert done.returncode == 2
     skipped, summary = done.stderr.splitlines()
     assert skipped == "skipped labels/photos_3.txt: line 1: 2 columns, not 15"
     assert "1 files were skipped, the others written" in summary
     assert len(list(read_manifest(tmp_path / "out"))) == 7
-    done = plateloop(*words, "--lenient")
+    done = data(*words, "--lenient")
     assert (done.returncode, done.stderr) == (0, f"{skipped}\n")
 
 
-def test_every_command_writes_the_rest_and_says_that_it_is_not_all(dataset: Path, tmp_path: Path) -> None:
+def test_every_command_writes_the_rest_and_says_that_it_is_not_all(
+    dataset: Path, tmp_path: Path, data: Call
+) -> None:
     (dataset / "photos/3.png").unlink()
     for number, words in enumerate(
         (
@@ -99,7 +102,7 @@ def test_every_command_writes_the_rest_and_says_that_it_is_not_all(dataset: Path
         )
     ):
         out = tmp_path / str(number)
-        done = plateloop(words[0], dataset, out, *words[1:])
+        done = data(words[0], dataset, out, *words[1:])
         assert done.returncode == 2, words
         told = done.stderr.splitlines()
         assert [line.split(":")[0].split()[0] for line in told] == ["skipped", "plateloop"], words
@@ -107,7 +110,7 @@ def test_every_command_writes_the_rest_and_says_that_it_is_not_all(dataset: Path
         assert len(list(read_manifest(out))) == 7
 
 
-def test_mistakes_exit_with_2_and_one_line(dataset: Path, tmp_path: Path) -> None:
+def test_mistakes_exit_with_2_and_one_line(dataset: Path, tmp_path: Path, data: Call) -> None:
     for words in (
         ("convert", dataset, tmp_path / "x", "--from", "manifest", "--to", "tfrecord"),
         ("convert", dataset, dataset / "x", "--from", "manifest", "--to", "voc"),
@@ -116,14 +119,14 @@ def test_mistakes_exit_with_2_and_one_line(dataset: Path, tmp_path: Path) -> Non
         ("convert", dataset, tmp_path / "x", "--from", "manifest", "--to", "yolo", "--label", "Car"),
         ("import", tmp_path / "none", tmp_path / "x"),
     ):
-        done = plateloop(*words)
+        done = data(*words)
         assert done.returncode == 2
         assert done.stderr.startswith("plateloop: ")
         assert done.stderr.count("\n") == 1
 
 
-def test_import_of_plain_photographs(dataset: Path, tmp_path: Path) -> None:
-    done = plateloop("import", dataset / "photos", tmp_path / "out", "--link")
+def test_import_of_plain_photographs(dataset: Path, tmp_path: Path, data: Call) -> None:
+    done = data("import", dataset / "photos", tmp_path / "out", "--link")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
     assert len(rows) == 8
@@ -131,17 +134,19 @@ def test_import_of_plain_photographs(dataset: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/0.png").samefile(dataset / "photos/0.png")
 
 
-def test_import_says_where_pictures_are_from_unless_they_do(dataset: Path, tmp_path: Path) -> None:
+def test_import_says_where_pictures_are_from_unless_they_do(
+    dataset: Path, tmp_path: Path, data: Call
+) -> None:
     words = ("--region", "GB", "--source", "gate", "--license", "own")
-    assert plateloop("import", dataset / "photos", tmp_path / "out", *words).returncode == 0
+    assert data("import", dataset / "photos", tmp_path / "out", *words).returncode == 0
     found = {(r.region, r.source, r.license) for r in read_manifest(tmp_path / "out")}
     assert found == {("GB", "gate", "own")}
-    assert plateloop("import", dataset, tmp_path / "again", *words).returncode == 0
+    assert data("import", dataset, tmp_path / "again", *words).returncode == 0
     found = {(r.region, r.source, r.license) for r in read_manifest(tmp_path / "again")}
     assert found == {("DE", "here", "own"), ("FR", "here", "own")}
 
 
-def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path) -> None:
+def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path, data: Call) -> None:
     before = digest(dataset)
     out = {name: tmp_path / name for name in ("split", "folds", "slice", "merge", "crop", "cars", "small")}
     calls = (
@@ -154,7 +159,7 @@ def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path
         ("resize", dataset, out["small"], "--longest", "45"),
     )
     for words in calls:
-        done = plateloop(*words)
+        done = data(*words)
         assert done.returncode == 0, done.stderr
     assert digest(dataset) == before
     assert {record.split for record in read_manifest(out["split"])} <= {"train", "val", "test"}
@@ -162,11 +167,11 @@ def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path
     assert len(list(read_manifest(out["slice"]))) == 4
     assert {record.vehicles[0].label for record in read_manifest(out["merge"])} == {"car"}
     assert {record.height for record in read_manifest(out["small"])} == {30}
-    done = plateloop("split", out["split"], "--check")
+    done = data("split", out["split"], "--check")
     assert (done.returncode, done.stdout) == (0, f"{out['split']}: 0 leaks in 8 pictures\n")
-    found = json.loads(plateloop("stats", out["crop"], "--json").stdout)
+    found = json.loads(data("stats", out["crop"], "--json").stdout)
     assert (found["records"], found["plates"]["with text"]) == (8, 8)
-    assert "8 records" in plateloop("stats", dataset).stdout
+    assert "8 records" in data("stats", dataset).stdout
     for words in (
         ("split", dataset),
         ("split", dataset, tmp_path / "x", "--val", "0.6", "--test", "0.6"),
@@ -175,17 +180,17 @@ def test_split_check_slice_merge_crop_resize_stats(dataset: Path, tmp_path: Path
         ("merge", dataset),
         ("stats", tmp_path),
     ):
-        done = plateloop(*words)
+        done = data(*words)
         assert done.returncode == 2, done.stdout
         assert done.stderr.startswith("plateloop: ")
 
 
-def test_a_check_that_could_not_see_all_is_no_success(dataset: Path, tmp_path: Path) -> None:
+def test_a_check_that_could_not_see_all_is_no_success(dataset: Path, tmp_path: Path, data: Call) -> None:
     cut = cv2.imencode(".jpg", np.random.default_rng(1).integers(0, 255, (60, 90, 3), np.uint8))[1]
     (dataset / "photos/3.png").write_bytes(cut.tobytes()[:-900])
     with (dataset / "manifest.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"file": 3\n')
-    done = plateloop("split", dataset, "--check")
+    done = data("split", dataset, "--check")
     assert done.returncode == 2
     told = done.stderr.splitlines()
     assert [line.split(":")[0] for line in told] == [
@@ -194,15 +199,15 @@ def test_a_check_that_could_not_see_all_is_no_success(dataset: Path, tmp_path: P
         "plateloop",
     ]
     assert "2 files were not compared" in told[-1]
-    done = plateloop("split", dataset, tmp_path / "out")
+    done = data("split", dataset, tmp_path / "out")
     assert done.returncode == 2
     assert "photos/3.png: damaged or no picture; placed by its texts and sequence alone\n" in done.stderr
 
 
-def test_an_empty_manifest_is_no_success(tmp_path: Path) -> None:
+def test_an_empty_manifest_is_no_success(tmp_path: Path, data: Call) -> None:
     (tmp_path / "manifest.jsonl").touch()
     for words in (("stats",), ("split", "--check"), ("clean", "--no-networks")):
-        done = plateloop(words[0], tmp_path, *words[1:])
+        done = data(words[0], tmp_path, *words[1:])
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"plateloop: {tmp_path}: no record")
 

@@ -32,6 +32,7 @@ from plateloop.deployment.search import matching
 from plateloop.deployment.store import Store, Stored
 from plateloop.errors import UserError
 
+Call = Callable[..., subprocess.CompletedProcess[str]]
 kafka = pytest.importorskip("confluent_kafka", reason="needs the extra kafka")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
 admin = pytest.importorskip("confluent_kafka.admin", reason="needs the extra kafka")
@@ -400,10 +401,12 @@ def test_without_a_broker_a_run_goes_on_and_its_events_wait(
     assert got[: len(events)] == [event["id"] for event in events] and len(got) > len(events)
 
 
-def test_consumers_load_each_event_once_though_killed(broker: Broker, tmp_path: Path) -> None:
+def test_consumers_load_each_event_once_though_killed(
+    broker: Broker, tmp_path: Path, plateloop: Call
+) -> None:
     address = f"{broker.address}/{fresh('consumed')}"
     store = filled(tmp_path / "s.db", 2000)
-    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
+    assert plateloop("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
     # The same by another way: all come twice.
     lines = "".join(as_line(item) + "\n" for item in store.select())
     assert call("msg2kafka", "-", "--kafka", address, text=lines).returncode == 0
@@ -418,7 +421,7 @@ def test_consumers_load_each_event_once_though_killed(broker: Broker, tmp_path: 
             time.sleep(0.1)
             process.kill()
         # The group still waits for the dead member; one of its own reads everything.
-        done = call(*consuming(broker, address), "--until-end", "--into", file)
+        done = plateloop(*consuming(broker, address), "--until-end", "--into", file)
         assert done.returncode == 0 and done.stderr.startswith("4000 messages read")
     assert sorted(key(item) for item in Store.open(tmp_path / "into.db").select()) == wanted
     with (tmp_path / "into.jsonl").open() as file_of_lines:
@@ -427,7 +430,9 @@ def test_consumers_load_each_event_once_though_killed(broker: Broker, tmp_path: 
     assert sorted(zip(table["id"], table["sequence"], strict=True)) == wanted
 
 
-def test_the_page_of_a_run_tells_msg2kafka_of_its_sensors(broker: Broker, tmp_path: Path) -> None:
+def test_the_page_of_a_run_tells_msg2kafka_of_its_sensors(
+    broker: Broker, tmp_path: Path, plateloop: Call
+) -> None:
     topic, page = fresh("of-a-page"), tmp_path / "page.yaml"
     gate = {"id": "gate-7", "description": "Gate 7", "location": [52.5, 13.4, 34]}
     said = {
@@ -436,7 +441,7 @@ def test_the_page_of_a_run_tells_msg2kafka_of_its_sensors(broker: Broker, tmp_pa
     }
     page.write_text(json.dumps(said), encoding="utf-8")
     store = filled(tmp_path / "s.db", 40)
-    done = call("msg2kafka", tmp_path / "s.db", "--config", page)
+    done = plateloop("msg2kafka", tmp_path / "s.db", "--config", page)
     assert done.returncode == 0, done.stderr
     messages = [json.loads(record.payload) for record in read(broker, topic)]
     sensors = {message["sensor"]["id"]: message for message in messages}
@@ -446,13 +451,13 @@ def test_the_page_of_a_run_tells_msg2kafka_of_its_sensors(broker: Broker, tmp_pa
     assert sensors["gate-7"]["place"]["name"] == "garage"
 
 
-def test_only_what_is_asked_for_is_read_back(broker: Broker, tmp_path: Path) -> None:
+def test_only_what_is_asked_for_is_read_back(broker: Broker, tmp_path: Path, plateloop: Call) -> None:
     address = f"{broker.address}/{fresh('filtered')}"
     store = filled(tmp_path / "s.db", 200)
-    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
+    assert plateloop("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
     plate = next(store.select()).event.text or ""
     asked = ("--where", plate[:2] + "*", "--phase", "end", "--source", "simulated-1")
-    done = call(*consuming(broker, address), "--until-end", *asked)
+    done = plateloop(*consuming(broker, address), "--until-end", *asked)
     wanted = [
         item.event.text
         for item in store.select()
@@ -462,15 +467,15 @@ def test_only_what_is_asked_for_is_read_back(broker: Broker, tmp_path: Path) -> 
     ]
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [message["object"]["vehicle"]["license"] for message in told] == wanted
-    mistake = call(*consuming(broker, address), "--phase", "over")
+    mistake = plateloop(*consuming(broker, address), "--phase", "over")
     assert mistake.returncode == 2 and mistake.stderr.startswith("plateloop: --phase: ")
 
 
-def test_a_page_shows_what_arrives(broker: Broker, tmp_path: Path) -> None:
+def test_a_page_shows_what_arrives(broker: Broker, tmp_path: Path, plateloop: Call) -> None:
     httpx = pytest.importorskip("httpx")
     address = f"{broker.address}/{fresh('shown')}"
     filled(tmp_path / "s.db", 60)
-    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
+    assert plateloop("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
     show = command(*consuming(broker, address), "--page", "--port", 0, "--into", tmp_path / "into.db")
     with subprocess.Popen(show, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -484,27 +489,29 @@ def test_a_page_shows_what_arrives(broker: Broker, tmp_path: Path) -> None:
     assert process.returncode == 0 and said == "60 messages read, 60 events new\n"
 
 
-def test_a_group_goes_on_where_it_stopped(broker: Broker, tmp_path: Path) -> None:
+def test_a_group_goes_on_where_it_stopped(broker: Broker, tmp_path: Path, plateloop: Call) -> None:
     address = f"{broker.address}/{fresh('group')}"
     filled(tmp_path / "s.db", 50)
-    assert call("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
+    assert plateloop("msg2kafka", tmp_path / "s.db", "--kafka", address).returncode == 0
     printed = [
-        call(*consuming(broker, address), "--until-end", "--group", fresh("g")).stdout for _ in range(2)
+        plateloop(*consuming(broker, address), "--until-end", "--group", fresh("g")).stdout for _ in range(2)
     ]
     assert len(printed[0].splitlines()) == 50 and printed[1] == ""
 
 
-def test_lines_of_a_file_are_sent_once_though_it_grows(broker: Broker, tmp_path: Path) -> None:
+def test_lines_of_a_file_are_sent_once_though_it_grows(
+    broker: Broker, tmp_path: Path, plateloop: Call
+) -> None:
     store = filled(tmp_path / "s.db", 40)
     lines = [item.event.model_dump_json() + "\n" for item in store.select()]
     file = tmp_path / "events.jsonl"
     topic = fresh("lines")
     address = f"{broker.address}/{topic}"
     file.write_text("".join(lines[:30]) + lines[30][:50])
-    first = call("msg2kafka", file, "--kafka", address, "--schema", "full")
+    first = plateloop("msg2kafka", file, "--kafka", address, "--schema", "full")
     assert first.returncode == 0 and first.stdout.startswith("30 events")
     file.write_text("".join(lines) + '{"no": "event"}\n')
-    second = call("msg2kafka", file, "--kafka", address, "--schema", "full")
+    second = plateloop("msg2kafka", file, "--kafka", address, "--schema", "full")
     assert second.returncode == 2 and second.stdout.startswith("10 events")
     assert "1 lines are not events" in second.stderr
     assert len(read(broker, topic)) == 40

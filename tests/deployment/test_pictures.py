@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
@@ -102,15 +101,17 @@ def test_what_never_ends_takes_no_memory(tmp_path: Path) -> None:
 
 
 def test_a_run_writes_them(
-    write_video: Callable[..., Path], toy_scene: Callable, toy_weights: Path, tmp_path: Path
+    write_video: Callable[..., Path],
+    toy_scene: Callable,
+    toy_weights: Path,
+    tmp_path: Path,
+    plateloop: Callable[..., CompletedProcess[str]],
 ) -> None:
     pictures = [toy_scene(10 + 10 * number) for number in range(30)]
     clip = write_video("cars.mp4", pictures, fps=10)
-    run = [
-        sys.executable, "-m", "plateloop", "run", str(clip), "--weights", str(toy_weights), "--no-overlay",
-        "--out", str(tmp_path / "out"), "--pictures", "--set", "fusion.min_length=1", "--json",
-    ]  # fmt: skip
-    ran = subprocess.run(run, capture_output=True, check=True, timeout=60)
+    options = ("--no-overlay", "--pictures", "--set", "fusion.min_length=1", "--json")
+    ran = plateloop("run", clip, "--weights", toy_weights, "--out", tmp_path / "out", *options)
+    assert ran.returncode == 0, ran.stderr
     plate, vehicle = sorted((tmp_path / "out" / "pictures").rglob("*.jpg"))
     bgr = cv2.imread(str(plate))[10:-10, 10:-10].mean((0, 1))
     assert bgr[2] > 200 and bgr[0] < 60, "the plate's red"
@@ -122,18 +123,16 @@ def test_a_run_writes_them(
         "vehicle": str(vehicle.relative_to(tmp_path / "out")),
     }
     assert [event["pictures"] for event in phases] == [None] * (len(phases) - 1) + [paths]
-    store, table = str(tmp_path / "out" / "plateloop.db"), tmp_path / "events.csv"
+    store, table = tmp_path / "out" / "plateloop.db", tmp_path / "events.csv"
 
     def stored() -> object:
-        found = subprocess.run(
-            [sys.executable, "-m", "plateloop", "store", "search", store, "*", "--json"],
-            capture_output=True, check=True,
-        )  # fmt: skip
+        found = plateloop("store", "search", store, "*", "--json")
+        assert found.returncode == 0, found.stderr
         return json.loads(found.stdout)["pictures"]
 
     assert stored() == paths
     vehicle.unlink()
     assert stored() == {**paths, "vehicle": None}
-    subprocess.run([sys.executable, "-m", "plateloop", "store", "export", store, str(table)], check=True)
+    assert plateloop("store", "export", store, table).returncode == 0
     (row,) = csv.DictReader(table.read_text().splitlines())
     assert (row["plate_picture"], row["vehicle_picture"]) == (paths["plate"], "")

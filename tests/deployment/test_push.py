@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -333,22 +332,26 @@ def test_a_port_that_is_no_number_is_told_without_the_password() -> None:
 
 
 def test_a_run_delivers_and_the_next_one_sends_what_waited(
-    write_video: Callable[..., Path], toy_scene: Callable, toy_weights: Path, tmp_path: Path
+    write_video: Callable[..., Path],
+    toy_scene: Callable,
+    toy_weights: Path,
+    tmp_path: Path,
+    plateloop: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     pictures = [toy_scene(10 + 10 * number) for number in range(30)]
     clip = write_video("cars.mp4", pictures, fps=10)
     port = free_port()
     run = [
-        sys.executable, "-m", "plateloop", "run", str(clip), "--weights", str(toy_weights), "--no-overlay",
-        "--out", str(tmp_path / "out"), "--webhook", f"http://me:hunter2@127.0.0.1:{port}/hook",
+        "run", clip, "--weights", toy_weights, "--no-overlay", "--out", tmp_path / "out",
+        "--webhook", f"http://me:hunter2@127.0.0.1:{port}/hook",
         "--set", "webhook.patience_s=0.3", "--set", "fusion.min_length=1", "--json",
     ]  # fmt: skip
-    first = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
+    first = plateloop(*run)
     events = [json.loads(line) for line in first.stdout.splitlines()]
     assert first.returncode == 1 and f"{len(events)} events wait in the store for webhook" in first.stderr
     assert events[-1]["phase"] == "end" and "hunter2" not in first.stderr
     receiver = Receiver(port)
-    second = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
+    second = plateloop(*run)
     receiver.stop()
     assert (second.returncode, second.stderr) == (0, "")
     told = events + [json.loads(line) for line in second.stdout.splitlines()]

@@ -3,12 +3,11 @@
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import av
@@ -20,6 +19,7 @@ from plateloop.deployment.tiler import grid
 from plateloop.errors import UserError
 
 SIZE = (640, 360)
+Call = Callable[..., CompletedProcess[str]]
 OUTPUT = {
     "layout": "tiled",
     "tiler": {"width": 640, "height": 360, "fps": 10},
@@ -75,23 +75,22 @@ def events(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "plateloop", "run", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-
 def test_a_taken_port_is_one_line_and_nothing_is_begun(
-    passing_cars: Path, toy_weights: Path, tmp_path: Path, gstreamer: str
+    passing_cars: Path, toy_weights: Path, tmp_path: Path, gstreamer: str, plateloop: Call
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f":{taken.getsockname()[1]}/plates"
-        done = run(passing_cars, "--rtsp-out", place, "--weights", toy_weights, "--out", tmp_path / "out")
+        done = plateloop(
+            "run", passing_cars, "--rtsp-out", place, "--weights", toy_weights, "--out", tmp_path / "out"
+        )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "in use" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_options_that_contradict_one_another_are_one_line(passing_cars: Path, tmp_path: Path) -> None:
-    done = run(passing_cars, "--tiled", "--no-overlay", "--out", tmp_path / "out")
+def test_options_that_contradict_one_another_are_one_line(
+    passing_cars: Path, tmp_path: Path, plateloop: Call
+) -> None:
+    done = plateloop("run", passing_cars, "--tiled", "--no-overlay", "--out", tmp_path / "out")
     assert done.returncode == 2 and "give one of them" in done.stderr and not (tmp_path / "out").exists()
 
 
@@ -112,10 +111,12 @@ def test_wrong_keys_are_one_line(setting: str, said: str) -> None:
     assert said in str(caught.value) and "s3cret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_recordings_tiled_by_the_command_line(toy_clip: Callable, toy_weights: Path, tmp_path: Path) -> None:
+def test_recordings_tiled_by_the_command_line(
+    toy_clip: Callable, toy_weights: Path, tmp_path: Path, plateloop: Call
+) -> None:
     clips = [toy_clip(tmp_path / f"{name}.mp4", range(10, 40), rate=20, preset="ultrafast") for name in "ab"]
     few = ("--set", "networks.threads=1", "--interval", "5")
-    done = run(*clips, "--tiled", "--weights", toy_weights, *few, "--out", tmp_path / "out")
+    done = plateloop("run", *clips, "--tiled", "--weights", toy_weights, *few, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     with av.open(str(tmp_path / "out" / "tiled.mp4")) as container:
         times = [float(picture.time) for picture in container.decode(video=0)]

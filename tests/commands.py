@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from plateloop.cli.main import main
 
 @pytest.fixture
 def plateloop(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., CompletedProcess[str]]:
     """``plateloop("store", "list", path)`` runs that command: its exit code, and what it printed."""
     monkeypatch.setenv("COLUMNS", "200")
@@ -25,12 +26,15 @@ def plateloop(
         monkeypatch.setattr(sys, "argv", ["plateloop", *words])
         root = logging.getLogger()
         handlers, level = root.handlers[:], root.level
-        capsys.readouterr()
+        signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        capfd.readouterr()
         try:
             with pytest.raises(SystemExit) as end:
                 main()
         finally:
             root.handlers[:], root.level = handlers, level
-        return CompletedProcess(words, int(end.value.code or 0), *capsys.readouterr())
+            for number, handler in signals.items():
+                signal.signal(number, handler)
+        return CompletedProcess(words, int(end.value.code or 0), *capfd.readouterr())
 
     return call
