@@ -73,13 +73,12 @@ def page(ray_cluster: Any, toy_weights: Path) -> Callable[..., PipelineConfig]:
 
 @pytest.fixture
 def machines(ray_cluster: Any) -> Iterator[list[Any]]:
-    """Two machines of the cluster, for one test."""
+    """Two machines of the cluster. Those that a test leaves alive are the next one's as well: a start takes
+    seconds."""
     small = {"num_cpus": CORES, "object_store_memory": 80 * 2**20}
-    nodes = [ray_cluster.add_node(**small) for _ in range(2)]
-    yield nodes
-    for node in nodes:
-        if node in ray_cluster.worker_nodes:
-            ray_cluster.remove_node(node, allow_graceful=False)
+    while len(ray_cluster.worker_nodes) < 2:
+        ray_cluster.add_node(**small)
+    yield list(ray_cluster.worker_nodes)
     # Else the next driver on this machine might choose a dead node as its own.
     ray_cluster.wait_for_nodes()
 
