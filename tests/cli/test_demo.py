@@ -15,12 +15,12 @@ def demo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_demo_leaves_a_film_events_and_an_honest_table(tmp_path: Path, toy_weights: Path) -> None:
-    done = demo("--out", tmp_path, "--seconds", "0.4", "--weights", toy_weights)
+    done = demo("--out", tmp_path, "--seconds", "0.2", "--weights", toy_weights)
     assert done.returncode == 0, done.stderr
     frames = read_truth(tmp_path / "street.truth.jsonl")
-    assert len(frames) == 10
+    assert len(frames) == 5
     with av.open(str(tmp_path / "street-annotated.mp4")) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 10
+        assert sum(1 for _ in video.decode(video=0)) == 5
     assert (tmp_path / "events.jsonl").exists()
     texts = {v.text for frame in frames for v in frame.vehicles if v.corners}
     told = done.stdout
