@@ -201,6 +201,8 @@ def ray_cluster() -> Iterator[Any]:
         # that is slow to answer, since this machine has other work, is alive.
         watch = {"health_check_period_ms": 200, "health_check_timeout_ms": 60_000}
         small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-        made = Cluster(initialize_head=True, head_node_args=small | {"_system_config": watch})
+        # Nobody asks for more machines, and no driver for what workers print.
+        alone = {"no_monitor": True, "include_log_monitor": False}
+        made = Cluster(initialize_head=True, head_node_args=small | alone | {"_system_config": watch})
         yield made
         made.shutdown()
