@@ -266,9 +266,15 @@ def _items(
     if source == "-":
         return reader.read(TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace"))
     try:
-        return reader.read(Path(str(source)).open(encoding="utf-8", errors="replace"))
+        file = Path(str(source)).open(encoding="utf-8", errors="replace")  # noqa: SIM115
     except OSError as error:
         raise UserError(f"{source}: {error.strerror}") from None
+
+    def lines() -> Iterator[Stored]:
+        with file:
+            yield from reader.read(file)
+
+    return lines()
 
 
 def _stopped_by_signal() -> threading.Event:

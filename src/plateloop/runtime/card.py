@@ -93,7 +93,9 @@ def load_card(path: Path) -> Card:
     Raises UserError where the file is missing or does not describe a network.
     """
     try:
-        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        # The C loader takes a tenth of the time, which counts when a picture is read by a command.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return Card.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=loader))
     except FileNotFoundError:
         raise UserError(f"{path}: no such model card") from None
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
