@@ -121,6 +121,11 @@ def card_path(task: Task, weights: Path | None = None) -> Path:
     return own if own is not None and own.is_file() else package_card(task)
 
 
+def file_sha256(path: Path) -> str:
+    """What a card says of its ONNX: the SHA-256 of the file at ``path``, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def onnx_path(card_path: Path, card: Card) -> Path:
     """The ONNX beside the card, checked against its sha256.
 
@@ -129,6 +134,6 @@ def onnx_path(card_path: Path, card: Card) -> Path:
     path = card_path.parent / card.onnx
     if not path.is_file():
         raise UserError(f"{path}: missing, though {card_path.name} names it; reinstall or export it again")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != card.sha256:
+    if file_sha256(path) != card.sha256:
         raise UserError(f"{path}: not the file that {card_path.name} describes (sha256 differs)")
     return path

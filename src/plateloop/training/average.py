@@ -7,7 +7,6 @@ in between keeps what the first did well and has learnt some of what the second 
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from plateloop.errors import UserError
-from plateloop.runtime.card import Card, load_card, onnx_path, save_card
+from plateloop.runtime.card import Card, file_sha256, load_card, onnx_path, save_card
 from plateloop.runtime.session import Session
 from plateloop.training.tuning.objective import val_judge
 
@@ -62,7 +61,7 @@ def average(before: Path, after: Path, share: float, data: Path, out: Path) -> t
     card = second.model_copy(
         update={
             "onnx": file.name,
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "sha256": file_sha256(file),
             "training": second.training.model_copy(update={"recipe": recipe}),
             "metrics": {},
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from plateloop.runtime.card import Card, Training, save_card
+from plateloop.runtime.card import Card, Training, file_sha256, save_card
 from plateloop.training.export import export_onnx
 
 
@@ -22,7 +21,7 @@ def plan(sources: dict[str, str], samples: int, recipe: dict[str, Any], weights:
         sources=sources,
         samples=samples,
         recipe=recipe,
-        started_from=hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None,
+        started_from=file_sha256(weights) if weights is not None else None,
         seed=recipe["loop"]["seed"],
         date="",
         hardware=torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores",

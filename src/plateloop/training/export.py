@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from plateloop.errors import UserError
 from plateloop.networks.blocks import fuse
+from plateloop.runtime.card import file_sha256
 
 OPSET = 17
 
@@ -51,7 +51,7 @@ def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], pat
         worst = float(np.abs(found - expected[name].numpy()).max())
         if not worst < 1e-3 * max(1.0, float(expected[name].abs().max())):
             raise ValueError(f"{path}: output {name} differs from the network's by {worst:.2g}")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_sha256(path)
 
 
 def _state_shapes(path: Path, expected: dict[str, Tensor]) -> None:

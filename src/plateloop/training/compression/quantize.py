@@ -7,7 +7,6 @@ quantization alone disturbs the outputs most go back to FP32, until it does not.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ import onnx
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.errors import UserError
-from plateloop.runtime.card import Card, load_card, onnx_path, save_card
+from plateloop.runtime.card import Card, file_sha256, load_card, onnx_path, save_card
 from plateloop.runtime.session import Session
 from plateloop.training.compression.calibration import calibration_pictures
 from plateloop.training.tuning.objective import Verdict, val_judge
@@ -266,7 +265,7 @@ def _session(card: Card, path: Path, config: QuantizeConfig) -> Session:
     """A session of the graph at ``path``, whose card is written beside it."""
     changes = {
         "onnx": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": file_sha256(path),
         "precision": config.precision,
     }
     beside = path.with_suffix(".yaml")
