@@ -31,7 +31,7 @@ settings.register_profile("plateloop", deadline=None)
 settings.load_profile("plateloop")
 
 ROOT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["toys", "simulation", "cameras", "commands"]
+pytest_plugins = ["toys", "simulation", "cameras", "commands", "brokers"]
 
 
 def _kafka() -> tuple[str, str]:
@@ -50,6 +50,7 @@ def _kafka() -> tuple[str, str]:
 # Those that take longest, which must not come last: a worker would be left alone with them.
 LONGEST = (
     "test_kafka_broker",
+    "test_kafka_faults",
     "test_over_a_cluster",
     "test_demo",
     "test_tutorial",
