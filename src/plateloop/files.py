@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and locks on files."""
+"""Files that are there whole or not at all, locks on files, and YAML read fast."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 try:
     import fcntl
@@ -36,3 +39,13 @@ def lock(file: int, shared: bool = False) -> None:
     if fcntl is None:
         raise OSError(errno.ENOTSUP, "this system has no such locks")
     fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def read_yaml(path: Path) -> Any:
+    """What the YAML file at ``path`` says.
+
+    By the C loader where there is one: it takes a tenth of the time, which counts when a command reads one
+    picture. Raises OSError, UnicodeDecodeError and YAMLError as they come.
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from plateloop.data_preparation.synthetic.glyphs import FAMILIES, LOCAL_FAMILIES
 from plateloop.data_preparation.synthetic.grammar import check
 from plateloop.errors import UserError, one_line
+from plateloop.files import read_yaml
 
 Range = tuple[float, float]
 Weights = dict[str, float]
@@ -112,10 +113,7 @@ def load_styles(folder: Path = FOLDER) -> dict[str, Style]:
     styles: dict[str, Style] = {}
     for path in sorted(folder.glob("*.yaml")):
         try:
-            rows = yaml.load(
-                path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            )
-            for row in rows:
+            for row in read_yaml(path):
                 style = Style.model_validate(row)
                 styles[style.name] = style
         except ValidationError as error:
