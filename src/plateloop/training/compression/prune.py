@@ -6,7 +6,6 @@ et al. 2023); what matters is the size of the weights of each such group.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
@@ -119,11 +118,9 @@ def prune(
     _train(network, data, out / "run", device, [f"loop.minutes={minutes}", *assignments], weights)
     trained = out / "run" / f"{network}.yaml"
     finished = load_card(trained)
-    graph = onnx_path(trained, finished).read_bytes()
-    (out / f"{network}.onnx").write_bytes(graph)
+    (out / f"{network}.onnx").write_bytes(onnx_path(trained, finished).read_bytes())
     changes: dict[str, Any] = {
         "onnx": f"{network}.onnx",
-        "sha256": hashlib.sha256(graph).hexdigest(),
         "gflops": round(narrow.gflops, 4),
         "parameters": narrow.parameters,
         "training": finished.training.model_copy(update={"started_from": card.sha256}),
