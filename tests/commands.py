@@ -13,11 +13,11 @@ import pytest
 
 from plateloop.cli.main import main
 
+Call = Callable[..., CompletedProcess[str]]
+
 
 @pytest.fixture
-def plateloop(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., CompletedProcess[str]]:
+def plateloop(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """``plateloop("store", "list", path)`` runs that command: its exit code, and what it printed."""
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from commands import Call
 from plateloop.data_preparation.manifest import read_manifest
 from plateloop.frame import read_image
 from plateloop.runtime.pictures import write_picture
 from plateloop.types import Image
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

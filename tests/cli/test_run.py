@@ -14,8 +14,9 @@ import av
 import numpy as np
 import pytest
 
+from commands import Call
+
 FRAMES = 40
-Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")

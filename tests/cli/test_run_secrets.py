@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
+from commands import Call
+
 SECRET = "Tr0ub4dor-and-3"
 EVIL = "=cmd|'/C calc'!A0 ../../../<script>alert(1)</script>'; DROP TABLE events;--"
 

@@ -2,9 +2,7 @@
 
 import csv
 import json
-import subprocess
 import time
-from collections.abc import Callable
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -13,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands import Call
 from plateloop.deployment.search import matching
 from plateloop.deployment.store import Store
 from plateloop.types import Event, EventVehicle
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 HOSTILE = '=HYPERLINK("http://x";"[red]gate[/]")'
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
-Call = Callable[..., CompletedProcess[str]]
+from commands import Call
 
 
 def test_networks_prints_every_budget(plateloop: Call) -> None:

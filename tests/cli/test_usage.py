@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from commands import Call
 from plateloop import __version__
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from xml.etree import ElementTree
 
 import cv2
@@ -13,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands import Call
 from plateloop.data_preparation.balance import ATTRIBUTE, BalanceConfig, weigh
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle, read_manifest, write_manifest
 from plateloop.data_preparation.stats import count
@@ -56,7 +55,7 @@ def test_weights_keep_within_their_limit(items: list[tuple[str, str | None]]) ->
     assert all(1 / 9 <= weight <= 9 for weight in found.weights)
 
 
-def test_the_commands(tmp_path: Path, plateloop: Callable[..., CompletedProcess[str]]) -> None:
+def test_the_commands(tmp_path: Path, plateloop: Call) -> None:
     source = tmp_path / "source"
     source.mkdir()
     records = []

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import cv2
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from cleaning import record
+from commands import Call
 from plateloop.data_preparation.clean.examine import CleanConfig
 from plateloop.data_preparation.clean.files import damage, look
 from plateloop.data_preparation.clean.fix import fix, undo
@@ -220,9 +220,6 @@ def test_the_page_stands_alone(dataset: Path, tmp_path: Path) -> None:
     assert "http" not in page and "<script" not in page
     for kind in FOUND:
         assert f'id="{kind}"' in page
-
-
-Call = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture

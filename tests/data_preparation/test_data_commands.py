@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from commands import Call
 from plateloop.data_preparation.manifest import Plate, Record, Vehicle, read_manifest, write_manifest
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from brokers import Broker, assert_all_there_in_order, command, filled, fresh, key, read
+from commands import Call
 from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.kafka.delivery import Delivery
 from plateloop.deployment.lines import LineReader, as_line
@@ -21,7 +22,6 @@ from plateloop.deployment.search import matching
 from plateloop.deployment.store import Store
 from plateloop.errors import UserError
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 kafka = pytest.importorskip("confluent_kafka", reason="needs the extra kafka")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from brokers import Broker, assert_all_there_in_order, command, events, filled, free_port, fresh, read
+from commands import Call
 from plateloop.deployment import outbox
 from plateloop.deployment.kafka.config import KafkaConfig
 from plateloop.deployment.kafka.delivery import Delivery
 from plateloop.deployment.store import Store
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 pytest.importorskip("confluent_kafka", reason="needs the extra kafka")
 
 

@@ -8,12 +8,12 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
 import pytest
 
+from commands import Call
 from plateloop.deployment.capture import Shot
 from plateloop.deployment.sinks.pictures import Pictures, PicturesConfig, addressed, safe_name, tidy
 from plateloop.deployment.sinks.worker import Result
@@ -105,7 +105,7 @@ def test_a_run_writes_them(
     toy_scene: Callable,
     toy_weights: Path,
     tmp_path: Path,
-    plateloop: Callable[..., CompletedProcess[str]],
+    plateloop: Call,
 ) -> None:
     pictures = [toy_scene(10 + 10 * number) for number in range(30)]
     clip = write_video("cars.mp4", pictures, fps=10)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from commands import Call
 from plateloop.deployment import outbox, push
 from plateloop.deployment.lines import simulate
 from plateloop.deployment.push import MqttConfig, WebhookConfig, mqtt_courier, webhook_courier
@@ -336,7 +337,7 @@ def test_a_run_delivers_and_the_next_one_sends_what_waited(
     toy_scene: Callable,
     toy_weights: Path,
     tmp_path: Path,
-    plateloop: Callable[..., subprocess.CompletedProcess[str]],
+    plateloop: Call,
 ) -> None:
     pictures = [toy_scene(10 + 10 * number) for number in range(30)]
     clip = write_video("cars.mp4", pictures, fps=10)

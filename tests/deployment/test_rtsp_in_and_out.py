@@ -7,19 +7,18 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from commands import Call
 from plateloop.deployment.config import load_config
 from plateloop.deployment.tiler import grid
 from plateloop.errors import UserError
 
 SIZE = (640, 360)
-Call = Callable[..., CompletedProcess[str]]
 OUTPUT = {
     "layout": "tiled",
     "tiler": {"width": 640, "height": 360, "fps": 10},
