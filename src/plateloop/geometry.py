@@ -6,6 +6,7 @@ pixel in the top left corner covers 0 to 1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -50,6 +51,11 @@ class Letterbox:
     def to_source(self, points: FloatArray) -> FloatArray:
         """Map points (..., 2) or boxes (..., 4) from the canvas to the source picture (not clipped)."""
         return np.asarray(points / np.tile(self._factors, points.shape[-1] // 2), np.float32)
+
+
+def box_array(boxes: Sequence[tuple[float, float, float, float]]) -> FloatArray:
+    """Boxes as records have them, as an array (N, 4), also where there is none."""
+    return np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def area(boxes: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from plateloop.data_preparation.manifest import Plate, Record
-from plateloop.geometry import coverage
+from plateloop.geometry import box_array, coverage
 from plateloop.runtime.cascade import Scene
 from plateloop.testing.metrics import match, match_texts
 from plateloop.text import edit_distance
@@ -68,7 +68,7 @@ def judge(record: Record, scene: Scene, threshold: float = 0.0, dataset: str = "
     if record.texts:
         about |= {"region": region, "annotation": "annotated"}
         return [Item(**about, **fields) for fields in _judge_texts(record.texts, scene, found, threshold)]
-    boxes = np.array([plate.box for plate in record.plates], np.float32).reshape(-1, 4)
+    boxes = box_array([plate.box for plate in record.plates])
     partner = match(boxes, scene.plates.detections.boxes)
     items = [
         Item(
@@ -81,7 +81,7 @@ def judge(record: Record, scene: Scene, threshold: float = 0.0, dataset: str = "
         if plate.text
     ]
     if record.plates_annotated:
-        ignored = np.array(record.ignore_plates, np.float32).reshape(-1, 4)
+        ignored = box_array(record.ignore_plates)
         elsewhere = coverage(scene.plates.detections.boxes, ignored).max(1, initial=0) <= 0.5
         elsewhere[partner[partner >= 0]] = False
         about |= {"region": region, "annotation": "annotated"}

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
-from plateloop.geometry import boxes_to_corners, iou
+from plateloop.geometry import box_array, boxes_to_corners, iou
 from plateloop.runtime.cascade import Cascade
 from plateloop.types import Detections, FloatArray, Plates
 
@@ -88,7 +88,7 @@ def _hits(cascade: Cascade, frame: Frame, record: Record) -> NDArray[np.bool_]:
     known = [plate for plate in record.plates if plate.text]
     texts = [plate.text or "" for plate in known]
     boxes = np.array([plate.box for plate in known], np.float32)
-    vehicles = _certain(np.array([v.box for v in record.vehicles], np.float32).reshape(-1, 4))
+    vehicles = _certain(box_array([v.box for v in record.vehicles]))
     corners = boxes_to_corners(boxes)
     for row, plate in enumerate(known):
         if plate.corners is not None:

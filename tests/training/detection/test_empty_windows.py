@@ -15,6 +15,7 @@ from plateloop.networks.assigner import IGNORE, NOTHING
 from plateloop.runtime.session import Session
 from plateloop.training.detection.data import scenes
 from plateloop.training.detection.empty_windows import EmptyConfig, empty_windows
+from plateloop.training.detection.find import find_in_files
 from plateloop.training.detection.frame_layout import FrameLayoutConfig, frame_layout
 from plateloop.training.detection.layout import NO_PICTURE, PlacingConfig, place, project_each
 from plateloop.training.detection.vehicle_checks import detector_report, empty_report, plate_report
@@ -84,15 +85,16 @@ def test_tcnet_is_measured_where_no_vehicle_is_and_by_its_plates(toy_weights: Pa
             )
         )
     session = Session(toy_weights / "tcnet.yaml")
-    cover = plate_report(session, tmp_path, records)
+    seen = find_in_files(session, tmp_path, records)
+    cover = plate_report(seen, records, session.card.score_threshold)
     assert cover == {"plates": 2, "inside": 0.5, "inside_low": 0.5}
     bare = [record.model_copy(update={"vehicles": (), "plates": ()}) for record in records]
     assert empty_report(session, tmp_path, records)["found"] == 0
-    seen = empty_report(session, tmp_path, bare)
-    assert seen["parts"] >= 4 and seen["found"] > 0  # now the blue car is taken for a mistake
+    wrong = empty_report(session, tmp_path, bare)
+    assert wrong["parts"] >= 4 and wrong["found"] > 0  # now the blue car is taken for a mistake
     # People listed these: only what detectors listed counts here, the unlabelled blue as a false find.
-    assert detector_report(session, tmp_path, records) == {}
+    assert detector_report(seen, records, session.card.labels) == {}
     auto = [record.model_copy(update={"vehicles_annotated": False}) for record in records]
-    listed = detector_report(session, tmp_path, auto)
+    listed = detector_report(seen, auto, session.card.labels)
     assert listed["pictures"] == 2 and listed["wide_boxes"] == 2 and listed["wide_recall"] == 0.5
     assert listed["car_boxes"] == 2 and 0.4 < listed["ap50"] < 0.6

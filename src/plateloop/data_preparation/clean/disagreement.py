@@ -12,7 +12,7 @@ from plateloop.data_preparation.clean.files import Looked
 from plateloop.data_preparation.clean.finding import Finding, covers, is_crop
 from plateloop.data_preparation.manifest import Record
 from plateloop.frame import Frame
-from plateloop.geometry import area, boxes_to_corners, coverage, iou
+from plateloop.geometry import area, box_array, boxes_to_corners, coverage, iou
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 from plateloop.types import Box, Detections, FloatArray, Reading
 
@@ -70,11 +70,11 @@ def compare_boxes(
     items: Sequence[Box] = [item.box for item in (record.vehicles if kind == "vehicle" else record.plates)]
     ignored = record.ignore_vehicles if kind == "vehicle" else record.ignore_plates
     complete = record.vehicles_annotated if kind == "vehicle" else record.plates_annotated
-    labelled = _array(items)
+    labelled = box_array(items)
     overlap = iou(seen.boxes, labelled)
     certain = seen.scores >= sure
     if complete:
-        taken = np.concatenate([labelled, _array(ignored)])
+        taken = np.concatenate([labelled, box_array(ignored)])
         covered = coverage(seen.boxes, taken).max(1, initial=0)
         for row in np.flatnonzero(certain & (covered < 0.3) & (_heights(seen.boxes) >= _LEAST_HEIGHT)):
             reason = f"{kind} seen ({seen.scores[row]:.2f}), not labelled"
@@ -104,7 +104,7 @@ def compare_classes(
     ``seen`` with class scores.
     """
     assert seen.class_scores is not None
-    overlap = iou(_array([vehicle.box for vehicle in record.vehicles]), seen.boxes)
+    overlap = iou(box_array([vehicle.box for vehicle in record.vehicles]), seen.boxes)
     for index, vehicle in enumerate(record.vehicles):
         near = np.flatnonzero(overlap[index] >= _SAME)
         if vehicle.label not in labels or not len(near):
@@ -124,7 +124,7 @@ def seen_lying(record: Record, seen: FloatArray) -> set[int]:
     lying = set()
     for index, plate in enumerate(record.plates):
         if is_upright(plate) and len(seen):
-            both = _array([plate.box, laid(plate.box, record.width, record.height)])
+            both = box_array([plate.box, laid(plate.box, record.width, record.height)])
             standing, lain = iou(both, seen).max(1)
             if lain > max(_LOOSE, standing):
                 lying.add(index)
@@ -156,7 +156,7 @@ def _read(cascade: Cascade, looked: Sequence[Looked]) -> dict[int, dict[int, Rea
 
 
 def _labelled(record: Record, indices: Sequence[int]) -> Detections:
-    boxes = _array([record.plates[index].box for index in indices])
+    boxes = box_array([record.plates[index].box for index in indices])
     corners = boxes_to_corners(boxes)
     for row, index in enumerate(indices):
         own = record.plates[index].corners
@@ -172,10 +172,6 @@ def _frame(item: Looked) -> Frame:
 
 def _heights(boxes: FloatArray) -> FloatArray:
     return np.asarray(boxes[:, 3] - boxes[:, 1], np.float32)
-
-
-def _array(boxes: Sequence[Box]) -> FloatArray:
-    return np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def _box(row: FloatArray) -> Box:

@@ -14,7 +14,7 @@ import numpy as np
 from plateloop.data_preparation.manifest import Plate
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
-from plateloop.geometry import Letterbox, expand, expand_corners
+from plateloop.geometry import Letterbox, box_array, expand, expand_corners
 from plateloop.runtime.lprnet import quadrilaterals
 from plateloop.types import Detections, FloatArray, Image
 
@@ -111,7 +111,7 @@ def quadrilateral(plate: Plate) -> FloatArray:
 
 def detections(plates: list[Plate]) -> Detections:
     """Plates as the cascade takes them. Those without corners get their box's."""
-    boxes = np.array([plate.box for plate in plates], np.float32).reshape(-1, 4)
+    boxes = box_array([plate.box for plate in plates])
     found = Detections(boxes, np.ones(len(plates), np.float32), np.zeros(len(plates), np.int64))
     corners = quadrilaterals(found)
     for row, plate in enumerate(plates):

@@ -14,7 +14,7 @@ import numpy as np
 
 from plateloop.deployment.fusion import Fused
 from plateloop.deployment.sources import SourceConfig
-from plateloop.geometry import coverage, iou
+from plateloop.geometry import box_array, coverage, iou
 from plateloop.types import Box, Color, Corners, EventVehicle, FloatArray
 
 GAP_S = 1.5
@@ -160,7 +160,7 @@ class History:
     def covered(self, gap: Gap) -> float:
         """The share of a gap's box that lies within a vehicle found in its round."""
         boxes = [sight.vehicle.box for sight in self.rounds[gap.round].sights if sight.vehicle is not None]
-        others = np.array(boxes, np.float32).reshape(-1, 4)
+        others = box_array(boxes)
         return float(coverage(np.array([gap.box], np.float32), others).max(initial=0))
 
     def _gaps(self, sights: list[tuple[int, Sight]]) -> Iterator[Gap]:
@@ -216,7 +216,7 @@ def around(corners: Corners) -> Box:
 def _shows(seen: Round, box: Box) -> bool:
     # Whether some plate was found about there, if for another vehicle.
     plates = [sight.plate for sight in seen.sights if sight.plate is not None]
-    boxes = np.array([plate.box for plate in (*plates, *seen.loose)], np.float32).reshape(-1, 4)
+    boxes = box_array([plate.box for plate in (*plates, *seen.loose)])
     return bool(iou(np.array([box], np.float32), boxes).max(initial=0) > 0.1)
 
 

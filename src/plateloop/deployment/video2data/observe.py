@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from plateloop.deployment.batching import Intake
 from plateloop.deployment.capture import Shot, frames
@@ -21,7 +20,7 @@ from plateloop.deployment.stream import Stream, StreamConfig, Work
 from plateloop.deployment.video2data.history import History, Known, PlateSight, Round, Sight, as_corners
 from plateloop.errors import UserError
 from plateloop.frame import Frame
-from plateloop.geometry import iou
+from plateloop.geometry import box_array, iou
 from plateloop.runtime.lpdnet import owners
 from plateloop.runtime.lprnet import heights, quadrilaterals
 from plateloop.types import Box, Detections, Plates, Reading
@@ -226,6 +225,6 @@ def _unsure(found: Detections, sights: Sequence[Sight]) -> tuple[Box, ...]:
     # Detections that no track took, save those that lie on one that did.
     boxes = [sight.vehicle.box for sight in sights if sight.vehicle is not None]
     maybe = found[found.scores >= UNSURE]
-    taken = np.array(boxes, np.float32).reshape(-1, 4)
+    taken = box_array(boxes)
     apart = iou(maybe.boxes, taken).max(1, initial=0) < 0.5
     return tuple(as_box(box) for box in maybe.boxes[apart])

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from plateloop.geometry import area
 from plateloop.networks.assigner import IGNORE
 from plateloop.training.detection.augment import on_device
 from plateloop.training.detection.layout import Placed
@@ -57,8 +58,7 @@ def cover_pictures(images: Tensor, patches: FloatArray, rng: np.random.Generator
 def cover_objects(placed: Placed, patches: FloatArray, config: CoverConfig) -> Placed:
     """``placed`` where what lies mostly under ``patches`` (B, K, 4) is ignored."""
     under = _area_under(placed.boxes, patches[placed.picture])
-    area = np.maximum((placed.boxes[:, 2:] - placed.boxes[:, :2]).prod(-1), 1e-6)
-    lost = (placed.labels >= 0) & (under >= config.hidden * area)
+    lost = (placed.labels >= 0) & (under >= config.hidden * np.maximum(area(placed.boxes), 1e-6))
     labels = np.where(lost, IGNORE, placed.labels)
     return replace(placed, labels=labels, has_corners=placed.has_corners & ~lost)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from plateloop.data_preparation.manifest import Record
 from plateloop.errors import UserError
-from plateloop.geometry import coverage
+from plateloop.geometry import box_array, coverage
 from plateloop.networks.assigner import IGNORE
 from plateloop.types import Corners, FloatArray, Image, IntArray
 
@@ -59,7 +59,7 @@ def all_boxes(record: Record) -> tuple[FloatArray, FloatArray]:
     """The boxes of ``record``'s vehicles (N, 4) and plates (M, 4), listed ones before ignored ones."""
     vehicles = [*(vehicle.box for vehicle in record.vehicles), *record.ignore_vehicles]
     plates = [*(plate.box for plate in record.plates), *record.ignore_plates]
-    return np.array(vehicles, np.float32).reshape(-1, 4), np.array(plates, np.float32).reshape(-1, 4)
+    return box_array(vehicles), box_array(plates)
 
 
 def objects_of(record: Record, what: Literal["vehicles", "plates"], labels: Sequence[str]) -> Objects:
@@ -108,7 +108,7 @@ def scenes(records: Sequence[Record], what: Literal["vehicles", "plates"], label
     return Scenes(
         np.array([(record.width, record.height) for record in records], np.float32),
         np.cumsum([0, *map(len, rows)]),
-        np.array([box for box, *_ in flat], np.float32).reshape(-1, 4),
+        box_array([box for box, *_ in flat]),
         np.array([label for _, label, _ in flat], np.int64),
         corners,
         known,

@@ -14,13 +14,14 @@ from plateloop.data_preparation.label_repair import repaired
 from plateloop.data_preparation.manifest import Record, read_manifest
 from plateloop.errors import UserError
 from plateloop.frame import Frame, read_image
+from plateloop.geometry import box_array
 from plateloop.runtime.card import Task, package_card
 from plateloop.runtime.cascade import Cascade, CascadeConfig
 from plateloop.runtime.session import Session
 from plateloop.training.detection import metrics
 from plateloop.training.detection.contact_sheet import spread, write_contact_sheet
 from plateloop.training.detection.feed import dataset, frame_records
-from plateloop.training.detection.find import batches, find_vehicles
+from plateloop.training.detection.find import batches, find_in_files, find_vehicles
 from plateloop.training.detection.pasted_plates import pasted_pictures
 from plateloop.training.detection.vehicle_checks import detector_report, empty_report, plate_report
 from plateloop.training.detection.vehicle_metrics import vehicle_metrics
@@ -45,8 +46,8 @@ def plate_metrics(found: Sequence[Detections], records: Sequence[Record]) -> dic
         small = [plate.box for plate in record.plates if plate.box[3] - plate.box[1] < PLATE_HEIGHT]
         hits = metrics.matches(
             seen.boxes,
-            metrics.box_array([plate.box for plate in large]),
-            metrics.box_array([*record.ignore_plates, *small]),
+            box_array([plate.box for plate in large]),
+            box_array([*record.ignore_plates, *small]),
         )
         parts.append((seen.scores, hits, len(large)))
         known = [(row, large[hit].corners) for row, hit in enumerate(hits) if hit >= 0 and large[hit].corners]
@@ -97,7 +98,7 @@ def find_plates(
 
 
 def _listed(record: Record) -> Detections:
-    boxes = metrics.box_array([vehicle.box for vehicle in record.vehicles])
+    boxes = box_array([vehicle.box for vehicle in record.vehicles])
     return Detections(boxes, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int64))
 
 
@@ -209,18 +210,24 @@ def evaluate_detector(
     records = frame_records(folder, split)
     session = Session(path, device)
     judge = Judge(network, folder, records)
-    judgement = judge(session)
     if network == "tcnet":
-        report = {f"{split}/{name}": values for name, values in judgement.report.items()}
-        report[f"{split}/by detectors"] = detector_report(session, folder, records)
+        card = session.card
+        seen = find_in_files(session, folder, records)
+        found = [finds for finds, record in zip(seen, records, strict=True) if record.vehicles_annotated]
+        report = {
+            f"{split}/{name}": values
+            for name, values in vehicle_metrics(found, judge.records, card.labels).items()
+        }
+        report[f"{split}/by detectors"] = detector_report(seen, records, card.labels)
         report[f"{split}/empty"] = empty_report(session, folder, records)
-        report[f"{split}/plates"] = plate_report(session, folder, records)
+        report[f"{split}/plates"] = plate_report(seen, records, card.score_threshold)
     else:
         beside = path.parent / "tcnet.yaml"
         vehicles = Session(beside if beside.is_file() else package_card("tcnet"), device)
-        report = {f"{split}/listed/{name}": values for name, values in judgement.report.items()}
+        report = {f"{split}/listed/{name}": values for name, values in judge(session).report.items()}
         judge = Judge(network, folder, records, vehicles)
         judgement = judge(session)
+        found = judgement.found
         report |= {f"{split}/cascade/{name}": values for name, values in judgement.report.items()}
         corners = corner_report(session, folder, judge.records)
         report |= {f"{split}/{name}": values for name, values in corners.items()}
@@ -229,9 +236,7 @@ def evaluate_detector(
         out.mkdir(parents=True, exist_ok=True)
         (out / "metrics.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
         threshold = session.card.score_threshold
-        write_contact_sheet(
-            out / f"{split}.png", folder, judge.records, judgement.found, judge.what, threshold
-        )
+        write_contact_sheet(out / f"{split}.png", folder, judge.records, found, judge.what, threshold)
     return report
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from plateloop.data_preparation.manifest import Record
+from plateloop.frame import read_image
 from plateloop.runtime import tcnet
 from plateloop.runtime.card import Card
+from plateloop.runtime.session import Session
 from plateloop.types import Detections, FloatArray, Image
 
 Run = Callable[[Image], Mapping[str, FloatArray]]
@@ -38,3 +42,13 @@ def find_vehicles(
         outputs = run(np.stack([picture for picture, _ in chunk]))
         found += tcnet.decode(outputs, card, [size for _, size in chunk], LOWEST)
     return found
+
+
+def find_in_files(session: Session, folder: Path, records: Sequence[Record]) -> list[Detections]:
+    """The vehicles in the pictures of ``records`` in ``folder``, likewise."""
+    size = (session.card.input.width, session.card.input.height)
+    pictures = (
+        (read_image(folder / record.file).letterboxed(size), (record.width, record.height))
+        for record in records
+    )
+    return find_vehicles(session, session.card, pictures)

@@ -16,11 +16,6 @@ IGNORED = -2
 OVERLAP = 0.5
 
 
-def box_array(boxes: Sequence[tuple[float, float, float, float]]) -> FloatArray:
-    """A record's boxes as an array (N, 4), also where there is none."""
-    return np.array(boxes, np.float32).reshape(-1, 4)
-
-
 def matches(boxes: FloatArray, truth: FloatArray, ignored: FloatArray, overlap: float = OVERLAP) -> IntArray:
     """What each of ``boxes`` (N, 4), by falling score, finds: a row of ``truth`` (M, 4), FALSE or IGNORED.
 

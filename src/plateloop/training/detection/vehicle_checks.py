@@ -9,7 +9,7 @@ import numpy as np
 
 from plateloop.data_preparation.manifest import Record
 from plateloop.frame import read_image
-from plateloop.geometry import coverage
+from plateloop.geometry import box_array, coverage
 from plateloop.runtime.session import Session
 from plateloop.training.detection.data import scenes
 from plateloop.training.detection.empty_windows import EmptyConfig, empty_windows
@@ -44,45 +44,41 @@ def empty_report(
 
     found = find_vehicles(session, session.card, parts())
     scores = np.array([seen.scores.max(initial=0) for seen in found])
-    return {"parts": float(len(scores))} | _shares("found", scores, session)
+    return {"parts": float(len(scores))} | _shares("found", scores, session.card.score_threshold)
 
 
-def plate_report(session: Session, folder: Path, records: Sequence[Record]) -> dict[str, float]:
-    """Of all plates that people drew: the share that lies inside a vehicle found, likewise."""
-    chosen = [record for record in records if record.plates_annotated and record.plates]
+def plate_report(
+    found: Sequence[Detections], records: Sequence[Record], threshold: float
+) -> dict[str, float]:
+    """Of all plates that people drew: the share that lies inside one of the vehicles ``found`` in each of
+    ``records``. "inside" is at ``threshold``, "inside_low" at a score of `LOW`."""
     best = [np.zeros(0, np.float32)]
-    for seen, record in zip(_found(session, folder, chosen), chosen, strict=True):
-        plates = np.array([plate.box for plate in record.plates], np.float32)
-        best.append(((coverage(plates, seen.boxes) >= INSIDE) * seen.scores).max(1, initial=0))
+    for seen, record in zip(found, records, strict=True):
+        if record.plates_annotated:
+            plates = box_array([plate.box for plate in record.plates])
+            best.append(((coverage(plates, seen.boxes) >= INSIDE) * seen.scores).max(1, initial=0))
     scores = np.concatenate(best)
-    return {"plates": float(len(scores))} | _shares("inside", scores, session)
+    return {"plates": float(len(scores))} | _shares("inside", scores, threshold)
 
 
-def detector_report(session: Session, folder: Path, records: Sequence[Record]) -> dict[str, float]:
+def detector_report(
+    found: Sequence[Detections], records: Sequence[Record], labels: Sequence[str]
+) -> dict[str, float]:
     """`vehicle_set` of the pictures whose vehicles detectors listed, not people.
 
     Such lists favour what is easy to see, and the detectors' classes; in return, what only one detector saw
     is ignored, no box is drawn around a row of cars, and there are more pictures. Empty where there is none.
     """
-    chosen = [record for record in records if not record.vehicles_annotated and record.vehicles]
-    if not chosen:
-        return {}
-    return vehicle_set(list(zip(_found(session, folder, chosen), chosen, strict=True)), session.card.labels)
+    listed = [
+        (seen, record)
+        for seen, record in zip(found, records, strict=True)
+        if not record.vehicles_annotated and record.vehicles
+    ]
+    return vehicle_set(listed, labels) if listed else {}
 
 
-def _found(session: Session, folder: Path, records: Sequence[Record]) -> list[Detections]:
-    """tcnet's finds on the pictures of ``records``."""
-    size = (session.card.input.width, session.card.input.height)
-    pictures = (
-        (read_image(folder / record.file).letterboxed(size), (record.width, record.height))
-        for record in records
-    )
-    return find_vehicles(session, session.card, pictures)
-
-
-def _shares(name: str, scores: FloatArray, session: Session) -> dict[str, float]:
-    """Shares of ``scores`` (N,) from the card's threshold on and from `LOW` on; none where N is 0."""
+def _shares(name: str, scores: FloatArray, threshold: float) -> dict[str, float]:
+    """Shares of ``scores`` (N,) from ``threshold`` on and from `LOW` on; none where N is 0."""
     if not len(scores):
         return {}
-    threshold = session.card.score_threshold
     return {name: float((scores >= threshold).mean()), f"{name}_low": float((scores >= LOW).mean())}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from plateloop.data_preparation.manifest import Record
+from plateloop.geometry import box_array
 from plateloop.training.detection import metrics
 from plateloop.types import Detections, FloatArray
 
@@ -38,7 +39,7 @@ def vehicle_set(pairs: Sequence[tuple[Detections, Record]], labels: Sequence[str
     results: dict[str, float] = {"pictures": len(pairs)}
     parts, wide_parts, wide = [], [], []
     for seen, record in pairs:
-        truth = metrics.box_array([v.box for v in record.vehicles if v.label in labels])
+        truth = box_array([v.box for v in record.vehicles if v.label in labels])
         hits = metrics.matches(seen.boxes, truth, _hidden(record, labels))
         parts.append((seen.scores, hits, len(truth)))
         wide.append(truth[:, 2] - truth[:, 0] > WIDE * record.width)
@@ -63,7 +64,7 @@ def vehicle_set(pairs: Sequence[tuple[Detections, Record]], labels: Sequence[str
         parts = []
         for seen, record in pairs:
             mine = seen[seen.labels == index]
-            truth = metrics.box_array([v.box for v in record.vehicles if v.label == label])
+            truth = box_array([v.box for v in record.vehicles if v.label == label])
             parts.append(
                 (mine.scores, metrics.matches(mine.boxes, truth, _hidden(record, labels)), len(truth))
             )
@@ -74,6 +75,4 @@ def vehicle_set(pairs: Sequence[tuple[Detections, Record]], labels: Sequence[str
 
 def _hidden(record: Record, labels: Sequence[str]) -> FloatArray:
     """Boxes that count neither way: ignored ones, and vehicles of other classes."""
-    return metrics.box_array(
-        [*record.ignore_vehicles, *(v.box for v in record.vehicles if v.label not in labels)]
-    )
+    return box_array([*record.ignore_vehicles, *(v.box for v in record.vehicles if v.label not in labels)])

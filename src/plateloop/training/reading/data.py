@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from plateloop.data_preparation.balance import ATTRIBUTE
 from plateloop.data_preparation.manifest import Plate, Record, read_manifest
 from plateloop.errors import UserError
-from plateloop.geometry import coverage
+from plateloop.geometry import box_array, coverage
 from plateloop.networks.ctc import MAX_LENGTH
 from plateloop.networks.lprnet import HEIGHT, WIDTH
 from plateloop.training.cache import Arrays
@@ -261,7 +261,7 @@ def load_backgrounds(folder: Path, count: int, seed: int, threads: int = 8) -> I
     def cut(index: int, own_seed: int) -> list[Image]:
         record, own = records[index], np.random.default_rng(own_seed)
         picture = read_rgb(folder / record.file)
-        taken = np.array([p.box for p in record.plates] + [*record.ignore_plates], np.float32).reshape(-1, 4)
+        taken = box_array([*(p.box for p in record.plates), *record.ignore_plates])
         areas = [v.box for v in record.vehicles] or [(0.0, 0.0, record.width, record.height)]
         pieces = []
         for _ in range(each):
